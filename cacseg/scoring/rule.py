@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 from cacseg.errors import UsageError
@@ -32,6 +33,7 @@ class Rule:
     volume_method : ``"voxels"`` sums voxel volumes; ``"isotropic"`` interpolates linearly between slices to
         the in-plane spacing first (Callister et al. 1998, doi:10.1148/radiology.208.3.9722864).
     source : where the rule comes from.
+    adapted_to : beam that thresholds and edges were adapted to, e.g. ``"100 kVp"``; ``None``: as named.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Rule:
     volume_threshold_hu: float | None = None
     volume_method: Literal["voxels", "isotropic"] = "voxels"
     source: str = ""
+    adapted_to: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a rule."""
@@ -118,5 +121,5 @@ def _ascending(edges: tuple[float, ...]) -> bool:
         isinstance(edges, tuple)
         and len(edges) == 4
         and all(_finite(edge) for edge in edges)
-        and all(low <= high for low, high in zip(edges, edges[1:], strict=False))
+        and all(low <= high for low, high in pairwise(edges))
     )
