@@ -1,0 +1,119 @@
+"""A rendered patient has the right tissue in the right places, the same for the same seed."""
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from cacseg.data.phantom.anatomy import build_anatomy
+from cacseg.data.phantom.population import draw_patient
+from cacseg.data.phantom.scene import Scene
+from cacseg.data.phantom.tissue import Tissue
+from cacseg.errors import UsageError
+
+SEEDS = (0, 5, 9)
+
+
+@cache
+def scene(seed: int) -> Scene:
+    return build_anatomy(draw_patient(seed), np.random.default_rng(seed))
+
+
+@pytest.fixture(params=SEEDS)
+def patient(request: pytest.FixtureRequest) -> Scene:
+    return scene(request.param)
+
+
+def sample(volume: np.ndarray, made: Scene, points: np.ndarray) -> np.ndarray:
+    index = np.rint(made.hu.to_index(points)).astype(int)
+    keep = np.all((index >= 0) & (index < made.hu.shape), axis=1)
+    return volume[tuple(index[keep].T)]
+
+
+def test_same_seed_same_bits(record_property: Callable[[str, object], None]) -> None:
+    start = time.perf_counter()
+    again = build_anatomy(draw_patient(5), np.random.default_rng(5))
+    record_property("seconds", time.perf_counter() - start)
+    first = scene(5)
+    assert again.hu.voxels.tobytes() == first.hu.voxels.tobytes()
+    assert again.tissue.voxels.tobytes() == first.tissue.voxels.tobytes()
+    assert all(
+        np.array_equal(a.points_lps_mm, b.points_lps_mm) for a, b in zip(again.branches, first.branches, strict=True)
+    )
+    assert all(np.array_equal(again.landmarks_lps_mm[key], first.landmarks_lps_mm[key]) for key in first.landmarks_lps_mm)
+
+
+def test_other_seed_other_patient() -> None:
+    assert not np.array_equal(scene(0).landmarks_lps_mm["bifurcation"], scene(5).landmarks_lps_mm["bifurcation"])
+
+
+def test_form(patient: Scene) -> None:
+    assert patient.hu.voxels.dtype == np.float32
+    assert patient.tissue.voxels.dtype == np.uint8
+    assert patient.hu.same_grid(patient.tissue)
+    assert patient.deposits == ()
+    assert np.isfinite(patient.hu.voxels).all()
+    assert patient.hu.spacing_mm == pytest.approx((1.5, 1.2, 1.2))
+
+
+@pytest.mark.parametrize(
+    ("tissue", "low", "high"),
+    [
+        (Tissue.LUNG, -920, -740), (Tissue.FAT, -125, -75), (Tissue.EPICARDIAL_FAT, -120, -70),
+        (Tissue.LEFT_VENTRICLE, 28, 56), (Tissue.MYOCARDIUM, 32, 60), (Tissue.ASCENDING_AORTA, 28, 58),
+        (Tissue.LEFT_ATRIUM, 28, 56), (Tissue.BONE, 60, 900), (Tissue.SOFT, 15, 80), (Tissue.PULMONARY_ARTERY, 28, 58),
+    ],
+)  # fmt: skip
+def test_median_hu(patient: Scene, tissue: Tissue, low: float, high: float) -> None:
+    inside = patient.hu.voxels[patient.tissue.voxels == tissue]
+    assert inside.size > 200
+    centre = np.quantile(inside, 0.25) if "FAT" in tissue.name else np.median(inside)
+    assert low < centre < high
+
+
+def test_volumes_are_those_of_hearts(patient: Scene) -> None:
+    millilitre = patient.hu.voxel_volume_mm3 / 1000.0
+    count = np.bincount(patient.tissue.voxels.ravel(), minlength=20) * millilitre
+    assert 70.0 < count[Tissue.LEFT_VENTRICLE] < 260.0
+    assert 50.0 < count[Tissue.RIGHT_VENTRICLE] < 300.0
+    assert 30.0 < count[Tissue.LEFT_ATRIUM] < 190.0
+    assert 35.0 < count[Tissue.RIGHT_ATRIUM] < 220.0
+    assert 80.0 < count[Tissue.MYOCARDIUM] < 330.0
+    assert 5.0 < count[Tissue.EPICARDIAL_FAT] < 600.0
+
+
+def test_coronaries_show_as_soft_tissue_beside_fat(patient: Scene) -> None:
+    lad = next(each for each in patient.branches if each.name == "LAD").points_lps_mm[10:60]
+    assert np.median(sample(patient.hu.voxels, patient, lad)) > 0.0
+    around = np.concatenate([lad + shift for shift in 6.0 * np.vstack([np.eye(3), -np.eye(3)])])
+    assert (sample(patient.tissue.voxels, patient, around) == Tissue.EPICARDIAL_FAT).mean() > 0.08
+
+
+def test_landmarks_lie_in_their_tissue(patient: Scene) -> None:
+    marks = patient.landmarks_lps_mm
+    aorta = sample(patient.tissue.voxels, patient, marks["descending_aorta_axis"])
+    assert (aorta == Tissue.DESCENDING_AORTA).mean() > 0.8
+    spine = sample(patient.tissue.voxels, patient, marks["spine_axis"])
+    assert (spine == Tissue.BONE).mean() > 0.6
+    papillary = sample(patient.tissue.voxels, patient, marks["papillary_muscles"])
+    assert np.isin(papillary, (Tissue.LEFT_VENTRICLE, Tissue.MYOCARDIUM)).all()
+    lung = sample(patient.tissue.voxels, patient, marks["lung_points"])
+    assert (lung == Tissue.LUNG).mean() > 0.6
+    root = sample(patient.tissue.voxels, patient, marks["aortic_root_axis"])
+    assert np.isin(root, (Tissue.ASCENDING_AORTA, Tissue.AORTIC_VALVE, Tissue.LEFT_VENTRICLE)).all()
+
+
+def test_chest_extent_is_wider_than_the_body() -> None:
+    made = build_anatomy(draw_patient(2), np.random.default_rng(2), extent="chest", spacing_mm=(4.0, 3.0, 3.0))
+    assert made.hu.voxels[:, :, 0].max() < -900.0
+    assert made.hu.voxels[:, 0].max() < -900.0
+    assert (made.tissue.voxels == Tissue.LIVER).sum() > 1000
+
+
+def test_unknown_extent_is_refused() -> None:
+    with pytest.raises(UsageError, match="heart, chest"):
+        build_anatomy(draw_patient(0), np.random.default_rng(0), extent="head")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"0\.4 to 4"):
+        build_anatomy(draw_patient(0), np.random.default_rng(0), spacing_mm=(9.0, 1.0, 1.0))

@@ -1,0 +1,154 @@
+"""The coronary tree and the landmarks stand where published anatomy puts them."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from cacseg.data.phantom.anatomy import Geometry, build_geometry
+from cacseg.data.phantom.anatomy.dodge import DODGE, spherical
+from cacseg.data.phantom.anatomy.heart import muscle
+from cacseg.data.phantom.population import LEFT_MAIN_MM, draw_patient
+from cacseg.vessels import Label
+
+SEEDS = range(40)
+
+
+@cache
+def geometry(seed: int) -> Geometry:
+    return build_geometry(draw_patient(seed), np.random.default_rng(seed))
+
+
+@pytest.fixture(params=SEEDS)
+def patient(request: pytest.FixtureRequest) -> Geometry:
+    return geometry(request.param)
+
+
+def in_heart(patient: Geometry, points: np.ndarray) -> np.ndarray:
+    """Take points of the patient back to heart mm."""
+    return patient.pose.to_heart(points + patient.deformation.at(points))
+
+
+def length_mm(line: np.ndarray) -> float:
+    return float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
+
+
+def test_left_main_is_as_long_as_drawn(patient: Geometry) -> None:
+    line = next(each for each in patient.branches if each.name == "LM").points_lps_mm
+    assert length_mm(line) == pytest.approx(patient.facts.left_main_mm, rel=0.15, abs=1.0)
+    assert LEFT_MAIN_MM[2] * 0.8 < length_mm(line) < LEFT_MAIN_MM[3] * 1.15
+
+
+def test_arteries_begin_on_the_surface_of_the_root(patient: Geometry) -> None:
+    by_name = {each.name: each.points_lps_mm for each in patient.branches}
+    for name, key in (("LM", "left_ostium"), ("RCA", "right_ostium")):
+        np.testing.assert_allclose(by_name[name][0], patient.landmarks[key][0], atol=0.05)
+        depth = patient.model.root.distance_mm(in_heart(patient, by_name[name][:1]))
+        assert abs(float(depth[0])) < 0.3
+
+
+def test_every_branch_starts_on_its_parent(patient: Geometry) -> None:
+    by_name = {each.name: each for each in patient.branches}
+    for branch in patient.branches:
+        if branch.parent is not None:
+            gap = np.linalg.norm(by_name[branch.parent].points_lps_mm - branch.points_lps_mm[0], axis=1).min()
+            assert gap < 0.6, branch.name
+
+
+def test_branches_are_even_and_taper(patient: Geometry) -> None:
+    for branch in patient.branches:
+        steps = np.linalg.norm(np.diff(branch.points_lps_mm, axis=0), axis=1)
+        assert steps.max() < 5.0, branch.name
+        assert 0.3 < np.median(steps) < 1.7, branch.name
+        assert branch.radius_mm[-1] <= branch.radius_mm[0]
+        assert np.all((branch.radius_mm > 0.25) & (branch.radius_mm < 3.6))
+
+
+def test_epicardial_arteries_run_over_the_muscle(patient: Geometry) -> None:
+    for branch in patient.branches:
+        if branch.name.startswith("S") or branch.name == "LM":
+            continue
+        parts = patient.model.parts(in_heart(patient, branch.points_lps_mm[8:]).astype(np.float32))
+        depth = muscle(parts, 3.0)
+        assert np.quantile(depth, 0.1) > -2.0, branch.name
+        assert np.quantile(depth, 0.9) < 13.0, branch.name
+
+
+def test_no_artery_runs_inside_a_cavity(patient: Geometry) -> None:
+    for branch in patient.branches:
+        points = in_heart(patient, branch.points_lps_mm).astype(np.float32)
+        wall = patient.facts.wall_mm / patient.pose.scale
+        assert patient.model.left_ventricle(points, wall).min() > -1.0, branch.name
+        assert patient.model.left_atrium(points).min() > -3.5, branch.name
+        assert patient.model.root.distance_mm(points[4:]).min() > -1.5, branch.name
+
+
+def test_lad_reaches_the_apex(patient: Geometry) -> None:
+    lad = next(each for each in patient.branches if each.name == "LAD")
+    gap = np.linalg.norm(lad.points_lps_mm - patient.landmarks["apex"][0], axis=1).min()
+    assert gap < 36.0
+    assert 80.0 < length_mm(lad.points_lps_mm) < 175.0
+
+
+def test_mitral_ring_lies_behind_and_left_of_the_aortic_valve(patient: Geometry) -> None:
+    away = patient.landmarks["mitral_annulus"].mean(axis=0) - patient.landmarks["aortic_valve"].mean(axis=0)
+    assert away[0] > -3.0
+    assert away[1] > 3.0
+    assert away[2] < 3.0
+    assert 12.0 < np.linalg.norm(away) < 34.0
+
+
+def test_posterior_arc_faces_the_circumflex(patient: Geometry) -> None:
+    ring = patient.landmarks["mitral_annulus"]
+    posterior, anterior = ring[8:23], ring[38:53]
+    valve = patient.landmarks["aortic_valve"].mean(axis=0)
+    assert np.linalg.norm(posterior - valve, axis=1).mean() > np.linalg.norm(anterior - valve, axis=1).mean() + 12.0
+
+
+def test_dominance_decides_the_posterior_descending_artery() -> None:
+    for dominance, vessel in (("right", Label.RCA), ("left", Label.LCX)):
+        made = build_geometry(draw_patient(3, dominance=dominance), np.random.default_rng(3))
+        names = {each.name: each.vessel for each in made.branches}
+        key = "PDA" if dominance == "right" else "LPDA"
+        assert names[key] == vessel
+        assert ("PDA" in names) != ("LPDA" in names)
+
+
+def test_branches_count_to_the_artery_of_the_contract(patient: Geometry) -> None:
+    for branch in patient.branches:
+        prefix = branch.name.rstrip("0123456789")
+        expected = {"LM": Label.LM, "LAD": Label.LAD, "D": Label.LAD, "S": Label.LAD, "RI": Label.LCX, "OM": Label.LCX,
+                    "LCX": Label.LCX, "LPDA": Label.LCX}.get(prefix, Label.RCA)  # fmt: skip
+        assert branch.vessel == expected
+
+
+@pytest.mark.parametrize(
+    ("point", "artery", "place_mm"),
+    [("L1m", "LAD", 13.0), ("L2m", "LAD", 46.0), ("L3m", "LAD", 102.0), ("C2m", "LCX", 25.0), ("R1m", "RCA", 17.0),
+     ("R2m", "RCA", 50.0), ("R3m", "RCA", 81.0)],
+)  # fmt: skip
+def test_population_mean_lies_within_dodge_spread(point: str, artery: str, place_mm: float) -> None:
+    offsets = []
+    for seed in SEEDS:
+        made = geometry(seed)
+        line = next(each.points_lps_mm for each in made.branches if each.name == artery)
+        away = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+        place = place_mm * made.facts.heart_scale
+        if place <= away[-1]:
+            ostium = made.landmarks["right_ostium" if artery == "RCA" else "left_ostium"][0]
+            offsets.append([np.interp(place, away, line[:, axis]) for axis in range(3)] - ostium)
+    mean = spherical(np.mean(offsets, axis=0)[None])[0]
+    reference = DODGE[point]
+    assert abs(mean[0] - reference.radius_cm) < 1.2 * reference.radius_sd_cm
+    assert abs(mean[1] - reference.theta_deg) < 1.5 * reference.theta_sd_deg
+    assert abs(mean[2] - reference.phi_deg) < 1.6 * reference.phi_sd_deg
+
+
+def test_population_spreads(patient: Geometry) -> None:
+    assert np.isfinite(np.concatenate(list(patient.landmarks.values()), axis=None)).all()
+
+
+def test_patients_differ_in_where_the_bifurcation_lies() -> None:
+    spots = np.array([geometry(seed).landmarks["bifurcation"][0] - geometry(seed).landmarks["aortic_valve"].mean(axis=0) for seed in SEEDS])
+    assert np.all(spots.std(axis=0) > 2.0)
+    assert np.all(spots.std(axis=0) < 12.0)
