@@ -1,0 +1,1 @@
+"""Texts and coding tables that a department may replace."""
