@@ -1,0 +1,151 @@
+"""Cached samples as batches, every one determined by the seed and the step it belongs to.
+
+A training that was killed therefore continues with the very batches it would have seen. The folders are listed
+anew each epoch, so a cache may grow while training runs.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cacseg.errors import UsageError
+from cacseg.train.augment import Augmentation, Example, example
+from cacseg.train.sample import load
+
+Batch = dict[str, torch.Tensor]
+
+
+class TrainingExamples(Dataset[Batch]):
+    """Example number (step, place in the batch), drawn from folders in given proportions."""
+
+    def __init__(self, files: list[list[Path]], proportions: list[float], augmentation: Augmentation, seed: int) -> None:
+        self.files = files
+        self.proportions = np.array(proportions) / np.sum(proportions)
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        """Load and vary the example of a step."""
+        rng = np.random.default_rng([self.seed, *key])
+        folder = self.files[int(rng.choice(len(self.files), p=self.proportions))]
+        return as_tensors(example(load(folder[int(rng.integers(len(folder)))]), self.augmentation, rng))
+
+
+class ValidationExamples(Dataset[Batch]):
+    """Every sample of a folder once, centred and unvaried."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Load an example."""
+        return as_tensors(example(load(self.files[index]), None, np.random.default_rng(0)))
+
+
+class StepSampler(Sampler[list[tuple[int, int]]]):
+    """Keys of the batches of one epoch, from the given step on; every device draws its own places of a step."""
+
+    def __init__(self, epoch: int, steps_per_epoch: int, batch_size: int, first_step: int, rank: int = 0) -> None:
+        self.epoch = epoch
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.first_step = first_step
+        self.rank = rank
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        start = self.epoch * self.steps_per_epoch
+        for step in range(max(start, self.first_step), start + self.steps_per_epoch):
+            yield [(step, self.rank * self.batch_size + place) for place in range(self.batch_size)]
+
+
+class CachedData(LightningDataModule):
+    """Batches from folders of cached samples.
+
+    Parameters
+    ----------
+    folders : folder of ``.npz`` samples and how often it is drawn from, e.g. ``{"data/cache/gated": 3, ...}``.
+    validation_folder : samples to validate on; None skips validation.
+    steps_per_epoch : optimiser steps between validations.
+    batch_size : patients a step.
+    workers : processes that load and augment beside the training itself.
+    augmentation : what is varied.
+    seed : of every draw.
+    validation_limit : samples to validate on, at most.
+    """
+
+    def __init__(
+        self,
+        folders: dict[str, float],
+        validation_folder: str | None = None,
+        steps_per_epoch: int = 250,
+        batch_size: int = 1,
+        workers: int = 1,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008  frozen
+        seed: int = 0,
+        validation_limit: int = 24,
+    ) -> None:
+        super().__init__()
+        self.folders = folders
+        self.validation_folder = validation_folder
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.workers = workers
+        self.augmentation = augmentation
+        self.seed = seed
+        self.validation_limit = validation_limit
+
+    def files(self) -> list[list[Path]]:
+        """List the samples of every folder.
+
+        Raises
+        ------
+        UsageError : a folder holds none.
+        """
+        return [samples_in(Path(folder)) for folder in self.folders]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the current epoch."""
+        trainer: Any = self.trainer
+        dataset = TrainingExamples(self.files(), list(self.folders.values()), self.augmentation, self.seed)
+        sampler = StepSampler(
+            trainer.current_epoch, self.steps_per_epoch, self.batch_size, trainer.global_step, trainer.global_rank
+        )
+        return DataLoader(
+            dataset, batch_sampler=sampler, num_workers=self.workers, prefetch_factor=3 if self.workers else None
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Validation samples one by one."""
+        if self.validation_folder is None:
+            return []
+        files = samples_in(Path(self.validation_folder))[: self.validation_limit]
+        return DataLoader(ValidationExamples(files), batch_size=1, num_workers=min(self.workers, 1))
+
+
+def samples_in(folder: Path) -> list[Path]:
+    """List the cached samples of a folder in a fixed order.
+
+    Raises
+    ------
+    UsageError : there is none.
+    """
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        raise UsageError(f"No cached samples (*.npz) in {folder}. Make them with train/make_cache.py.")
+    return files
+
+
+def as_tensors(made: Example) -> Batch:
+    """Give an example as a dictionary of tensors."""
+    return {name: torch.from_numpy(np.ascontiguousarray(getattr(made, name))) for name in Example.__slots__}

@@ -1,0 +1,101 @@
+"""What training minimises: calcium classes on candidate cells, arteries and tissue everywhere, the heart coarsely.
+
+Every term is masked where its target is unknown, so that patients with calcium labels only and densely labelled
+digital ones train together.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cacseg.data.phantom.tissue import Tissue
+from cacseg.train.sample import TISSUE_CLASS, UNKNOWN
+
+
+AWAY: Final = (Tissue.OUTSIDE, Tissue.LUNG, Tissue.AIRWAY, Tissue.FAT, Tissue.SOFT, Tissue.BONE, Tissue.LIVER, Tissue.DEVICE)
+HEART_CLASSES: Final = tuple(sorted({group for tissue, group in TISSUE_CLASS.items() if tissue not in AWAY}))
+"""Tissue classes in which a candidate without calcium is noise worth learning from."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term and of each class.
+
+    Parameters
+    ----------
+    calcium_classes : cross-entropy weight per ``Label``; about the inverse square root of how often a candidate
+        cell has that class, which avoids over-calling the rare left main artery. Background is noise here.
+    elsewhere : weight of background cells not known to lie in the heart or its vessels: bone, many and easy.
+    territory_classes : away from any artery, LM, LAD, LCX, RCA.
+    """
+
+    calcium: float = 1.0
+    overlap: float = 0.5
+    territory: float = 0.4
+    tissue: float = 0.2
+    heart: float = 0.5
+    calcium_classes: tuple[float, ...] = (0.1, 2.6, 1.0, 1.35, 1.1, 1.45, 1.55, 0.85, 0.25)
+    elsewhere: float = 0.02
+    territory_classes: tuple[float, ...] = (0.15, 2.0, 1.0, 1.0, 1.0)
+
+
+def calcium_terms(
+    logits: Tensor, target: Tensor, fraction: Tensor, tissue: Tensor, weights: LossWeights
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and one-minus-Dice over the candidate cells.
+
+    Parameters
+    ----------
+    logits : (n, 9, slice, row, column).
+    target : (n, slice, row, column) uint8.
+    fraction : (n, slice, row, column) share of candidate voxels; fuller cells weigh more.
+    tissue : (n, slice, row / 2, column / 2) uint8 tissue classes.
+    """
+    known = (target != UNKNOWN).reshape(-1).nonzero()[:, 0]
+    classes = logits.shape[1]
+    scores = logits.movedim(1, 0).reshape(classes, -1)[:, known].T.float()
+    if known.numel() == 0:
+        zero = logits.sum() * 0.0
+        return zero, zero
+    truth = target.reshape(-1)[known].long()
+    per_class = torch.tensor(weights.calcium_classes, device=logits.device)
+    heart = torch.zeros(UNKNOWN + 1, dtype=torch.bool, device=logits.device)
+    heart[list(HEART_CLASSES)] = True
+    in_heart = heart[tissue.long()].repeat_interleave(2, -1).repeat_interleave(2, -2).reshape(-1)[known]
+    amount = 0.25 + fraction.reshape(-1)[known]
+    weight = torch.where((truth == 0) & ~in_heart, weights.elsewhere, per_class[truth]) * amount
+    each = functional.cross_entropy(scores, truth, reduction="none")
+    entropy = (weight * each).sum() / weight.sum().clamp_min(1e-6)
+    amount = amount[:, None]
+    probability = scores.softmax(dim=1)
+    hot = functional.one_hot(truth, classes).float()
+    shared = (amount * probability * hot).sum(dim=0)
+    either = (amount * (probability + hot)).sum(dim=0)
+    present = hot.sum(dim=0)[1:] > 0
+    loss = 1.0 - (2.0 * shared + 1.0) / (either + 1.0)
+    overlap = loss[1:][present].mean() if present.any() else loss[1:].mean()
+    return entropy, overlap
+
+
+def dense_term(logits: Tensor, target: Tensor, class_weights: tuple[float, ...] | None) -> Tensor:
+    """Cross-entropy over all cells whose class is known; 0 where none is."""
+    if not bool((target != UNKNOWN).any()):
+        return logits.sum() * 0.0
+    weight = None if class_weights is None else torch.tensor(class_weights, device=logits.device)
+    return functional.cross_entropy(logits.float(), target.long(), weight=weight, ignore_index=UNKNOWN)
+
+
+def heart_term(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy plus one-minus-Dice of the scout, (n, 1, ...) logits and (n, ...) uint8 target."""
+    known = target != UNKNOWN
+    if not bool(known.any()):
+        return logits.sum() * 0.0
+    scores = logits[:, 0][known].float()
+    truth = target[known].float()
+    entropy = functional.binary_cross_entropy_with_logits(scores, truth)
+    probability = scores.sigmoid()
+    dice = (2 * (probability * truth).sum() + 20.0) / (probability.sum() + truth.sum() + 20.0)
+    return entropy + 1.0 - dice

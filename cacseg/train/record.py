@@ -1,0 +1,136 @@
+"""What makes a run folder describe itself: versions, machine, commit, data fingerprint, speed, pictures."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from PIL import Image
+
+from cacseg.train.data import CachedData, samples_in
+from cacseg.train.sample import UNKNOWN
+from cacseg.vessels import COLOUR_RGB, Label
+
+PACKAGES: Final = ("cacseg", "torch", "monai", "lightning", "numpy", "scipy", "onnx", "onnxruntime")
+
+
+class RunRecord(Callback):
+    """Write ``environment.json`` at the start and after every epoch how fast it went."""
+
+    def __init__(self) -> None:
+        self.started = 0.0
+        self.first_step = 0
+        self.busy = 0.0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Describe the machine, the code and the data."""
+        folder = run_folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        described = environment()
+        if isinstance(data, CachedData):
+            described["data"] = {name: fingerprint(Path(name)) for name in data.folders}
+        described["parameters"] = sum(p.numel() for p in pl_module.parameters())
+        (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self.started, self.first_step = perf_counter(), trainer.global_step
+        self.busy = sum(os.times()[:2])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log steps a second and how many cores this process kept busy (loaders not included)."""
+        seconds = max(perf_counter() - self.started, 1e-6)
+        pl_module.log("speed/steps_per_s", (trainer.global_step - self.first_step) / seconds)
+        pl_module.log("speed/cores_busy", (sum(os.times()[:2]) - self.busy) / seconds)
+        if torch.cuda.is_available():
+            pl_module.log("speed/gpu_memory_gb", torch.cuda.max_memory_allocated() / 1e9)
+
+
+class ValidationPictures(Callback):
+    """Save maximum projections of the first validation cases every epoch: image, truth, prediction."""
+
+    def __init__(self, cases: int = 4) -> None:
+        self.cases = cases
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Picture one case."""
+        if batch_idx >= self.cases or trainer.sanity_checking:
+            return
+        with torch.no_grad():
+            guess = pl_module.net(batch["cells"].float())[0].argmax(dim=1)[0].cpu().numpy()  # type: ignore[union-attr,operator]
+        truth = batch["calcium"][0].cpu().numpy()
+        guess = np.where(truth == UNKNOWN, 0, guess)
+        picture = projection(batch["cells"][0, 0].float().cpu().numpy(), np.where(truth == UNKNOWN, 0, truth), guess)
+        folder = run_folder(trainer) / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / f"step{trainer.global_step:06d}_case{batch_idx}.png")
+
+
+def projection(hu: NDArray[np.float32], truth: NDArray[np.uint8], guess: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Side by side: maximum HU along the slices, with the true and with the predicted labels over it."""
+    grey = np.clip((hu.max(axis=0) + 100.0) / 500.0, 0, 1)
+    base = np.repeat((grey * 255).astype(np.uint8)[..., None], 3, axis=2)
+    panels = [base]
+    for labels in (truth, guess):
+        panel = base.copy()
+        for label in list(Label)[:0:-1]:
+            panel[(labels == label).any(axis=0)] = COLOUR_RGB[label]
+        panels.append(panel)
+    return np.repeat(np.repeat(np.concatenate(panels, axis=1), 2, axis=0), 2, axis=1)
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """Folder of this run."""
+    return Path(trainer.log_dir or trainer.default_root_dir)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and commit."""
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cpu_count": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git_commit": git_commit(),
+    }
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout that this code lies in; None outside one."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def fingerprint(folder: Path) -> dict[str, Any]:
+    """Count of the samples in a folder and a SHA-256 over their names and sizes."""
+    files = samples_in(folder)
+    listed = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
+    return {"samples": len(files), "sha256": hashlib.sha256(listed.encode()).hexdigest()}
+
+
+def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

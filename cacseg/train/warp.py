@@ -1,0 +1,81 @@
+"""Small smooth deformations of a sample: rotation, scaling and elastic displacement in one resampling."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from cacseg.infer.grid import AIR_HU
+
+
+@dataclass(frozen=True)
+class WarpRange:
+    """How far a deformation may go; angles and scales are drawn uniformly.
+
+    Parameters
+    ----------
+    axial_degrees, tilt_degrees : largest rotation within the slices, and of them.
+    scale : largest relative change of size.
+    elastic_mm : SD of the displacement of control points about 40 mm apart.
+    """
+
+    axial_degrees: float = 12.0
+    tilt_degrees: float = 8.0
+    scale: float = 0.1
+    elastic_mm: float = 3.0
+
+
+def draw_field(
+    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], limits: WarpRange, rng: np.random.Generator
+) -> Tensor:
+    """Draw a deformation as a sampling field for ``grid_sample``, (1, slice, row, column, 3) in [-1, 1]."""
+    half_mm = np.array(shape) * np.array(spacing_mm) / 2
+    angles = np.radians(rng.uniform(-1, 1, 3) * (limits.axial_degrees, limits.tilt_degrees, limits.tilt_degrees))
+    matrix = _rotation(angles) * (1 + rng.uniform(-limits.scale, limits.scale))
+    to_unit = matrix * (half_mm[None, :] / half_mm[:, None])
+    in_xyz = to_unit[::-1, ::-1].copy()
+    theta = torch.zeros(1, 3, 4)
+    theta[0, :, :3] = torch.from_numpy(in_xyz)
+    field = functional.affine_grid(theta, [1, 1, *shape], align_corners=False)
+    knots = rng.normal(0, limits.elastic_mm, (1, 3, 5, 6, 6)) / half_mm[::-1][None, :, None, None, None]
+    smooth = functional.interpolate(
+        torch.from_numpy(knots.astype(np.float32)), size=shape, mode="trilinear", align_corners=True
+    )
+    return field + smooth.permute(0, 2, 3, 4, 1)
+
+
+def warp_linear(channels: NDArray[np.float32], field: Tensor) -> NDArray[np.float32]:
+    """Resample (channel, slice, row, column) values linearly; HU beyond the edge is air, the rest 0."""
+    moved = torch.from_numpy(channels).clone()
+    moved[0] -= AIR_HU
+    warped = functional.grid_sample(moved[None], field, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    warped[0] += AIR_HU
+    result: NDArray[np.float32] = warped.numpy()
+    return result
+
+
+def warp_nearest(labels: NDArray[np.uint8], field: Tensor, unknown: int) -> NDArray[np.uint8]:
+    """Resample labels by nearest neighbour; beyond the edge is ``unknown``."""
+    shifted = torch.from_numpy(labels.astype(np.float32) - unknown)[None, None]
+    warped = functional.grid_sample(shifted, field, mode="nearest", padding_mode="zeros", align_corners=False)
+    return (warped[0, 0] + unknown).to(torch.uint8).numpy()
+
+
+def coarser(field: Tensor) -> Tensor:
+    """Take the field at half the rows and columns."""
+    moved = field.permute(0, 4, 1, 2, 3)
+    return functional.avg_pool3d(moved, (1, 2, 2)).permute(0, 2, 3, 4, 1)
+
+
+def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    matrix = np.eye(3)
+    for axis, angle in enumerate(angles):
+        first, second = [a for a in range(3) if a != axis]
+        turn = np.eye(3)
+        turn[first, first] = turn[second, second] = np.cos(angle)
+        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
+        matrix = matrix @ turn
+    return matrix

@@ -1,0 +1,124 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cacseg.findings import Severity, refused
+from cacseg.infer import Release, assign, load_release
+from cacseg.vessels import Label
+from cacseg.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def release(tiny_release: Path) -> Release:
+    return load_release(tiny_release)
+
+
+def with_spots(heart: Volume) -> Volume:
+    voxels = heart.voxels.copy()
+    voxels[20:22, 60:64, 60:64] = 400
+    voxels[30, 70:75, 50:55] = 900
+    voxels[26, 50, 50] = 129
+    return Volume(voxels, heart.affine)
+
+
+def test_spots_are_labelled_and_nothing_else(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    scan = with_spots(ball_heart())
+    made = assign(scan, release)
+    assert np.array_equal(made.labels > 0, scan.voxels >= 130)
+    assert set(np.unique(made.labels[20:22])) == {0, Label.LAD}
+    assert set(np.unique(made.labels[30])) == {0, Label.RCA}
+    assert np.array_equal(made.confidence > 0, made.labels > 0)
+    assert made.labels.dtype == np.uint8
+    assert made.findings == ()
+    assert set(made.timings_s) == {"find_heart", "resample", "network", "sample", "decide"}
+
+
+def test_the_input_is_left_alone(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    scan = with_spots(ball_heart())
+    before = scan.voxels.copy()
+    scan.voxels.flags.writeable = False
+    assign(scan, release)
+    assert np.array_equal(scan.voxels, before)
+
+
+def test_labels_follow_the_scan_in_any_orientation(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    scan = with_spots(ball_heart())
+    expected = assign(scan, release).labels
+    flipped = Volume(scan.voxels[::-1, :, ::-1], scan.affine @ _flip(scan.shape, (0, 2)))
+    assert np.array_equal(assign(flipped, release).labels, expected[::-1, :, ::-1])
+    swap = np.eye(4)[[2, 0, 1, 3]].T
+    turned = Volume(scan.voxels.transpose(2, 0, 1), scan.affine @ swap)
+    assert np.allclose(turned.to_world([[3, 1, 2]]), scan.to_world([[1, 2, 3]]))
+    assert np.array_equal(assign(turned, release).labels, expected.transpose(2, 0, 1))
+
+
+def _flip(shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
+    matrix = np.eye(4)
+    for axis in axes:
+        matrix[axis, axis], matrix[axis, 3] = -1, shape[axis] - 1
+    return matrix
+
+
+def test_the_threshold_of_the_rule_decides(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    scan = with_spots(ball_heart())
+    made = assign(scan, release, rule_threshold_hu=500)
+    assert np.array_equal(made.labels > 0, scan.voxels >= 500)
+
+
+def test_a_heart_without_candidates_ends_early_and_says_so(
+    release: Release, ball_heart: Callable[..., Volume]
+) -> None:
+    made = assign(ball_heart(), release)
+    assert not made.labels.any()
+    assert [finding.code for finding in made.findings] == ["no-candidates"]
+    assert not refused(made.findings)
+
+
+def test_no_heart_is_refused(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    air = ball_heart(1.0, fat_hu=-1000.0)
+    made = assign(air, release)
+    assert refused(made.findings)
+    assert made.findings[0].code == "no-heart"
+    assert not made.labels.any()
+
+
+def test_half_a_heart_is_refused_and_a_little_cut_is_told(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    scan = ball_heart()
+    half = assign(scan.crop((24, 0, 0), scan.shape), release)
+    assert "heart-cut-lower" in [f.code for f in half.findings if f.severity is Severity.REFUSAL]
+    less = assign(scan.crop((12, 0, 0), scan.shape), release)
+    assert "heart-cut-lower" in [f.code for f in less.findings if f.severity is Severity.WARNING]
+
+
+def test_metal_is_told(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    scan = with_spots(ball_heart())
+    scan.voxels[20, 61:63, 61:63] = 2800
+    assert [f.code for f in assign(scan, release).findings] == ["metal-in-coronary"]
+
+
+def test_a_heart_taller_than_the_grid_is_read_in_windows(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    tall = ball_heart(100.0, (80, 96, 96), (3.0, 2.4, 2.4))
+    voxels = tall.voxels.copy()
+    for slice_ in range(10, 70, 5):
+        voxels[slice_, 40:44, 40:44] = 400
+    scan = Volume(voxels, tall.affine)
+    assert np.array_equal(assign(scan, release).labels > 0, voxels >= 130)
+
+
+def test_very_oblique_slices_are_told(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    angle = np.radians(25)
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    scan = with_spots(ball_heart())
+    made = assign(Volume(scan.voxels, turn @ scan.affine), release)
+    assert "oblique-slices" in [finding.code for finding in made.findings]
+    assert np.array_equal(made.labels > 0, scan.voxels >= 130)
+
+
+def test_two_runs_give_equal_bits(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    scan = with_spots(ball_heart())
+    first, second = assign(scan, release), assign(scan, release)
+    assert np.array_equal(first.labels, second.labels)
+    assert np.array_equal(first.confidence, second.confidence)

@@ -1,0 +1,85 @@
+import pytest
+import torch
+
+from cacseg.data.phantom.tissue import Tissue
+from cacseg.train.loss import LossWeights, calcium_terms, dense_term, heart_term
+from cacseg.train.sample import TISSUE_CLASS, UNKNOWN
+
+WEIGHTS = LossWeights()
+
+
+def certain(target: torch.Tensor, classes: int) -> torch.Tensor:
+    hot = torch.nn.functional.one_hot(target.long().clamp(max=classes - 1), classes)
+    return 30.0 * hot.movedim(-1, 1).float()
+
+
+def no_tissue(target: torch.Tensor) -> torch.Tensor:
+    return torch.full_like(target, UNKNOWN)[..., ::2, ::2]
+
+
+@pytest.fixture
+def target() -> torch.Tensor:
+    made = torch.full((2, 3, 4, 4), UNKNOWN, dtype=torch.uint8)
+    made[0, 0] = 0
+    made[0, 1, 0] = 2
+    made[1, 2, 2] = 4
+    return made
+
+
+def test_a_certain_and_right_answer_costs_nothing(target: torch.Tensor) -> None:
+    entropy, overlap = calcium_terms(certain(target, 9), target, torch.ones(target.shape), no_tissue(target), WEIGHTS)
+    assert entropy < 1e-6
+    assert overlap < 1e-6
+
+
+def test_a_wrong_answer_costs_and_teaches(target: torch.Tensor) -> None:
+    logits = torch.zeros(2, 9, 3, 4, 4, requires_grad=True)
+    entropy, overlap = calcium_terms(logits, target, torch.ones(target.shape), no_tissue(target), WEIGHTS)
+    (entropy + overlap).backward()
+    assert float(entropy.detach()) == pytest.approx(2.197, abs=1e-3)
+    assert overlap > 0.3
+    unlabelled = (target == UNKNOWN)[:, None].expand_as(logits)
+    assert (logits.grad[unlabelled] == 0).all()
+    assert (logits.grad[~unlabelled] != 0).any()
+
+
+def test_nothing_known_costs_nothing_but_keeps_the_graph() -> None:
+    unknown = torch.full((1, 2, 4, 4), UNKNOWN, dtype=torch.uint8)
+    logits = torch.ones(1, 9, 2, 4, 4, requires_grad=True)
+    entropy, overlap = calcium_terms(logits, unknown, torch.ones(unknown.shape), no_tissue(unknown), WEIGHTS)
+    dense = dense_term(logits, unknown, None)
+    heart = heart_term(logits[:, :1], unknown)
+    total = entropy + overlap + dense + heart
+    total.backward()
+    assert total == 0
+    assert (logits.grad == 0).all()
+
+
+def test_rare_classes_weigh_more() -> None:
+    target = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
+    target[..., 1] = 1
+    wrong_lm = torch.zeros(1, 9, 1, 2, 2)
+    wrong_lm[:, 0] = 3.0
+    wrong_background = torch.zeros(1, 9, 1, 2, 2)
+    wrong_background[:, 1] = 3.0
+    given = (target, torch.ones(target.shape), no_tissue(target), WEIGHTS)
+    assert calcium_terms(wrong_lm, *given)[0] > calcium_terms(wrong_background, *given)[0]
+
+
+def test_background_elsewhere_weighs_less_than_noise_in_the_heart() -> None:
+    target = torch.zeros(1, 1, 2, 4, dtype=torch.uint8)
+    tissue = torch.full((1, 1, 1, 2), TISSUE_CLASS[Tissue.BONE], dtype=torch.uint8)
+    tissue[..., 1] = TISSUE_CLASS[Tissue.LEFT_ATRIUM]
+    wrong_in_bone, wrong_in_noise = torch.zeros(1, 9, 1, 2, 4), torch.zeros(1, 9, 1, 2, 4)
+    wrong_in_bone[:, 2, :, :, :2] = 3.0
+    wrong_in_noise[:, 2, :, :, 2:] = 3.0
+    given = (target, torch.ones(target.shape), tissue, WEIGHTS)
+    assert calcium_terms(wrong_in_noise, *given)[0] > calcium_terms(wrong_in_bone, *given)[0]
+
+
+def test_heart_term_prefers_the_heart() -> None:
+    target = torch.zeros(1, 4, 4, 4, dtype=torch.uint8)
+    target[0, 1:3] = 1
+    right = (target.float() * 20 - 10)[:, None]
+    assert heart_term(right, target) < 0.01
+    assert heart_term(-right, target) > 5

@@ -1,0 +1,97 @@
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cacseg.train.sample import (
+    CACHED_GRID,
+    UNKNOWN,
+    Sample,
+    load,
+    nearest_artery,
+    sample_from_labels,
+    sample_from_scan,
+    save,
+)
+from cacseg.vessels import Label
+from cacseg.volume import Volume
+
+ScanOf = Callable[[int], SimpleNamespace]
+
+
+def test_calcium_of_the_scan_is_found_again_in_the_cells(scan_of: ScanOf) -> None:
+    scan = scan_of(3)
+    sample = sample_from_scan(scan, {})
+    present = set(np.unique(scan.labels.voxels)) - {0}
+    assert present
+    assert set(np.unique(sample.calcium)) - {0, UNKNOWN} == present
+    cells = np.stack(np.unravel_index(sample.at, CACHED_GRID.shape))
+    assert cells.shape[1] == sample.fraction.size == sample.excess.size == sample.calcium.size
+    per_cell = np.prod(CACHED_GRID.spacing_mm) / np.prod(scan.volume.spacing_mm)
+    for label in present:
+        expected = (scan.labels.voxels == label).sum()
+        found = sample.fraction[sample.calcium == label].sum() * per_cell
+        assert found == pytest.approx(expected, rel=0.35)
+
+
+def test_noise_and_bone_are_background(scan_of: ScanOf) -> None:
+    scan = scan_of(0)
+    bone_only = SimpleNamespace(**{**vars(scan), "labels": scan.labels.with_voxels(np.zeros_like(scan.labels.voxels))})
+    assert set(np.unique(sample_from_scan(bone_only, {}).calcium)) <= {0, UNKNOWN}
+
+
+def test_dense_targets_are_unknown_outside_the_scan(scan_of: ScanOf) -> None:
+    scan = scan_of(1)
+    cut = scan.volume.crop((0, 40, 0), (48, 140, 180))
+    labels = scan.labels.crop((0, 40, 0), (48, 140, 180))
+    sample = sample_from_scan(SimpleNamespace(**{**vars(scan), "volume": cut, "labels": labels}), {})
+    outside = sample.hu[:, ::2, ::2] <= -1023
+    assert outside.any()
+    assert (sample.tissue[outside] == UNKNOWN).mean() > 0.999
+    assert (sample.territory[outside] == UNKNOWN).mean() > 0.999
+    assert (sample.tissue[~outside] != UNKNOWN).all()
+
+
+def test_territory_belongs_to_the_nearest_artery(scan_of: ScanOf) -> None:
+    scan = scan_of(2)
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])[[2, 1, 0, 3]].astype(float)
+    affine[:3, 3] = -75.0
+    found = nearest_artery(scan.branches, affine, (50, 50, 50))
+    for branch in scan.branches:
+        point = branch.points_lps_mm[40]
+        cell = np.rint(np.linalg.inv(affine) @ np.append(point, 1))[:3].astype(int)
+        assert found[tuple(cell)] == branch.vessel
+    assert found[0, 0, 0] == 0
+
+
+def test_a_patient_with_calcium_labels_only_has_unknown_dense_targets(scan_of: ScanOf) -> None:
+    scan = scan_of(3)
+    sample = sample_from_labels(scan.volume, scan.labels, np.zeros(3), {"source": "reader"})
+    assert (sample.tissue == UNKNOWN).all()
+    assert (sample.territory == UNKNOWN).all()
+    assert (sample.heart == UNKNOWN).all()
+    assert (sample.calcium == Label.LAD).any() == (scan.labels.voxels == Label.LAD).any()
+    assert set(np.unique(sample.calcium)) <= {*np.unique(scan.labels.voxels).tolist(), UNKNOWN}
+
+
+def test_labels_in_another_orientation_are_matched(scan_of: ScanOf) -> None:
+    scan = scan_of(3)
+    flip = np.diag([-1.0, 1, 1, 1])
+    flip[0, 3] = scan.labels.shape[0] - 1
+    flipped = Volume(scan.labels.voxels[::-1], scan.labels.affine @ flip)
+    first = sample_from_labels(scan.volume, scan.labels, np.zeros(3), {})
+    second = sample_from_labels(scan.volume, flipped, np.zeros(3), {})
+    assert np.array_equal(first.calcium, second.calcium)
+
+
+def test_saved_samples_come_back(scan_of: ScanOf, tmp_path: Path) -> None:
+    sample = sample_from_scan(scan_of(0), {"seed": 0, "family": "crude"})
+    save(sample, tmp_path / "one.npz")
+    again = load(tmp_path / "one.npz")
+    assert again.facts == sample.facts
+    for name in Sample.__slots__:
+        if name != "facts":
+            assert np.array_equal(getattr(again, name), getattr(sample, name))
+    assert [path.name for path in tmp_path.iterdir()] == ["one.npz"]

@@ -1,0 +1,69 @@
+"""Make cached training samples from digital patients, ahead of training.
+
+    python train/make_cache.py data/cache/gated --family gated --first-seed 1 --count 600 --workers 2
+
+One file a seed; a seed whose file exists is skipped, so the command continues where it was stopped. Training
+seeds lie below 900,000, validation seeds from 900,000 to 999,999; test families use seeds from 10,000,000.
+"""
+
+import argparse
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from time import perf_counter
+
+from tqdm import tqdm
+
+HIGHEST_SEED = 999_999
+
+
+def make(family: str, seed: int, folder: Path) -> float:
+    """Digital patient to cached sample; gives the seconds it took."""
+    from cacseg.data.phantom import digital_patient
+    from cacseg.train.sample import sample_from_scan, save
+
+    start = perf_counter()
+    scan = digital_patient(seed, family=family)
+    scoring = scan.scoring()
+    facts = {
+        "family": family,
+        "seed": seed,
+        "spacing_mm": scan.volume.spacing_mm,
+        "agatston": {vessel.name: score.agatston for vessel, score in scoring.vessels.items()},
+    }
+    save(sample_from_scan(scan, facts), folder / f"{family}-{seed:07d}.npz")
+    return perf_counter() - start
+
+
+def main() -> None:
+    """Make the samples that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--family", default="gated")
+    parser.add_argument("--first-seed", "--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    if given.first_seed + given.count - 1 > HIGHEST_SEED:
+        parser.error(f"seeds above {HIGHEST_SEED} belong to the test families; lower --first-seed or --count")
+    given.folder.mkdir(parents=True, exist_ok=True)
+    seeds = range(given.first_seed, given.first_seed + given.count)
+    todo = [seed for seed in seeds if not (given.folder / f"{given.family}-{seed:07d}.npz").exists()]
+    failed = {}
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(given.workers) as pool, tqdm(total=len(todo), mininterval=5) as bar:
+        jobs = {pool.submit(make, given.family, seed, given.folder): seed for seed in todo}
+        for job in as_completed(jobs):
+            if (error := job.exception()) is not None:
+                failed[jobs[job]] = repr(error)
+            bar.update()
+    (given.folder / "cache.json").write_text(
+        json.dumps({"family": given.family, "first_seed": given.first_seed, "count": given.count, "failed": failed}, indent=2)
+    )
+    if failed:
+        raise SystemExit(f"{len(failed)} of {len(todo)} seeds failed; see {given.folder / 'cache.json'}")
+
+
+if __name__ == "__main__":
+    main()
