@@ -1,0 +1,124 @@
+"""Measure the digital anatomy: segments against Dodge, relations against one real heart, time and memory.
+
+Run from the repository root: ``python benchmarks/anatomy.py [--patients 60] [--rendered 4]``.
+"""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cacseg.data.phantom.anatomy import Geometry, build_anatomy, build_geometry
+from cacseg.data.phantom.anatomy.dodge import DODGE, spherical
+from cacseg.data.phantom.population import draw_patient
+
+ALONG_MM = {
+    "L1m": ("LAD", 13.0), "L2m": ("LAD", 46.0), "L3m": ("LAD", 102.0), "C1m": ("LCX", 9.0), "C2m": ("LCX", 25.0),
+    "C3m": ("LCX", 47.0), "R1m": ("RCA", 17.0), "R2m": ("RCA", 50.0), "R3m": ("RCA", 81.0),
+}  # fmt: skip
+"""Length along the artery at which Dodge's mean course reaches the middle of each segment."""
+
+RELATIONS = ("left_ostium", "right_ostium", "bifurcation", "mitral_annulus", "apex", "coronary_sinus", "tricuspid_annulus")
+
+
+def segments(geometry: Geometry) -> dict[str, np.ndarray]:
+    """Offsets of named points from their ostium, found by their share of the artery's length."""
+    by_name = {each.name: each.points_lps_mm for each in geometry.branches}
+    left, right = (geometry.landmarks[key][0] for key in ("left_ostium", "right_ostium"))
+    found = {"LMm": by_name["LM"][len(by_name["LM"]) // 2] - left}
+    for point, (artery, length_mm) in ALONG_MM.items():
+        line = by_name[artery]
+        away = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+        place = length_mm * geometry.facts.heart_scale
+        if place <= away[-1]:
+            here = np.array([np.interp(place, away, line[:, axis]) for axis in range(3)])
+            found[point] = here - (right if artery == "RCA" else left)
+    for point, name, share in (
+        ("D1m", "D1", 0.55), ("D2m", "D2", 0.55), ("M1m", "OM1", 0.6), ("M2m", "OM2", 0.6), ("RDm", "PDA", 0.45),
+        ("RPm", "RPL", 0.6), ("MRm", "RI", 0.7), ("R4m", "RCA", 1.0), ("S1m", "S1", 0.9),
+    ):  # fmt: skip
+        if name in by_name:
+            line = by_name[name]
+            found[point] = line[int(share * (len(line) - 1))] - (right if point.startswith("R") else left)
+    return found
+
+
+def against_dodge(patients: list[Geometry]) -> None:
+    gathered: dict[str, list[np.ndarray]] = {}
+    for geometry in patients:
+        for name, offset in segments(geometry).items():
+            gathered.setdefault(name, []).append(offset)
+    print("point   n   radius cm: ours     Dodge     | theta: ours    Dodge    | phi: ours     Dodge    | distance mm")
+    for name, offsets in gathered.items():
+        ours = spherical(np.array(offsets))
+        centre = ours[:1, 1]
+        ours[:, 1] = centre + (ours[:, 1] - centre + 180.0) % 360.0 - 180.0
+        mean, spread = ours.mean(axis=0), ours.std(axis=0)
+        ref = DODGE[name]
+        gap = np.linalg.norm(np.mean(offsets, axis=0) - ref.offset_lps_mm)
+        print(
+            f"{name:5s} {len(offsets):3d}   {mean[0]:5.1f} +-{spread[0]:4.1f}  {ref.radius_cm:5.1f} +-{ref.radius_sd_cm:4.1f}"
+            f" | {mean[1]:6.0f} +-{spread[1]:3.0f} {ref.theta_deg:6.0f} +-{ref.theta_sd_deg:3.0f}"
+            f" | {mean[2]:6.0f} +-{spread[2]:3.0f} {ref.phi_deg:6.0f} +-{ref.phi_sd_deg:3.0f} | {gap:5.1f}"
+        )
+
+
+def against_real_heart(patients: list[Geometry], folder: Path) -> None:
+    labels = np.load(folder / "bp3d_heart_labels_1mm.npz")
+    names = json.loads((folder / "bp3d_heart_labels.json").read_text(encoding="utf-8"))["labels"]
+    part = {name: np.argwhere(labels["labels"] == int(key)) + labels["origin_mm"] for key, name in names.items()}
+    valve = part["aortic_valve"].mean(axis=0)
+    lm, lad, bulb = part["LM"], part["LAD"], part["aortic_bulb"]
+    rca = part["RCA"]
+
+    def near(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        gap = np.linalg.norm(first[:, None] - second[None], axis=2).min(axis=1)
+        return first[gap <= gap.min() + 1.0].mean(axis=0)
+
+    real = {
+        "left_ostium": near(lm, bulb), "right_ostium": near(rca, bulb), "bifurcation": near(lm, lad),
+        "mitral_annulus": part["mitral_annulus"].mean(axis=0), "tricuspid_annulus": part["tricuspid_valve"].mean(axis=0),
+        "coronary_sinus": part["cardiac_veins_and_sinus"].mean(axis=0),
+        "apex": part["left_ventricle_wall"][part["left_ventricle_wall"] @ np.array([0.5, -0.5, -0.7]) >= np.quantile(part["left_ventricle_wall"] @ np.array([0.5, -0.5, -0.7]), 0.999)].mean(axis=0),
+    }  # fmt: skip
+    print("\nrelation to the middle of the aortic valve, LPS mm: ours mean (SD) | one real heart")
+    for name in RELATIONS:
+        ours = np.array([
+            each.landmarks[name].mean(axis=0) - each.landmarks["aortic_leaflets"].mean(axis=0) for each in patients
+        ])
+        here = ", ".join(f"{m:5.0f} ({s:2.0f})" for m, s in zip(ours.mean(axis=0), ours.std(axis=0), strict=True))
+        print(f"{name:18s} {here} | {np.round(real[name] - valve)}")
+
+
+def cost(count: int) -> None:
+    for extent in ("heart", "chest"):
+        taken, worked = [], []
+        for seed in range(count):
+            facts = draw_patient(seed)
+            start, begun = time.perf_counter(), time.process_time()
+            scene = build_anatomy(facts, np.random.default_rng(seed), extent=extent)
+            taken.append(time.perf_counter() - start)
+            worked.append(time.process_time() - begun)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+        print(f"\n{extent}: {scene.hu.shape} voxels, median {np.median(taken):.2f} s wall, {np.median(worked):.2f} s processor, a patient; peak memory {peak:.0f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--patients", type=int, default=60)
+    parser.add_argument("--rendered", type=int, default=4)
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
+    options = parser.parse_args()
+    patients = [build_geometry(draw_patient(seed), np.random.default_rng(seed)) for seed in range(options.patients)]
+    against_dodge(patients)
+    folder = options.shared / "facts" / "anatomy"
+    if folder.is_dir():
+        against_real_heart(patients, folder)
+    cost(options.rendered)
+
+
+if __name__ == "__main__":
+    main()
