@@ -1,0 +1,84 @@
+"""What a scanner adds that is neither patient nor noise: moving edges, cupping, streaks from side to side."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cacseg.data.phantom.scanner.grid import HEART, Axes, lattice_axes
+from cacseg.data.phantom.scanner.protocol import Protocol
+from cacseg.data.phantom.tissue import Tissue
+from cacseg.volume import Volume
+
+
+def body_ellipse(tissue: Volume) -> tuple[float, float, float, float]:
+    """Centre x, y and half axes of the body at mid height, in mm."""
+    axes = lattice_axes(tissue)
+    inside = tissue.voxels[tissue.shape[0] // 2] != Tissue.OUTSIDE
+    if not inside.any():
+        return float(axes.x_mm.mean()), float(axes.y_mm.mean()), 1e6, 1e6
+    x = axes.x_mm[inside.any(axis=0)]
+    y = axes.y_mm[inside.any(axis=1)]
+    return (x[0] + x[-1]) / 2, (y[0] + y[-1]) / 2, max((x[-1] - x[0]) / 2, 1.0), max((y[-1] - y[0]) / 2, 1.0)
+
+
+def depth_map(tissue: Volume, axes: Axes) -> NDArray[np.float32]:
+    """How deep each pixel lies in the body: 1 at its centre, 0 at its surface, (row, column) float32."""
+    x0, y0, half_x, half_y = body_ellipse(tissue)
+    square = ((axes.y_mm - y0) / half_y)[:, None] ** 2 + ((axes.x_mm - x0) / half_x)[None] ** 2
+    return np.clip(1.0 - square, 0.0, 1.0).astype(np.float32)
+
+
+def blur_heart(slab: Volume, tissue: Volume, motion_mm: float, rng: np.random.Generator) -> Volume:
+    """Average the heart over its motion, everything else left as it is.
+
+    Parameters
+    ----------
+    slab : float32 volume of slice averages.
+    tissue : classes on the scene's grid, which tell where the heart is.
+    motion_mm : half the path.
+    """
+    lookup = np.zeros(256, bool)
+    lookup[[int(each) for each in HEART]] = True
+    axes, lattice = lattice_axes(slab), lattice_axes(tissue)
+    heart = lookup[tissue.voxels[::2, ::2, ::2]]
+    if motion_mm <= 0 or not heart.any():
+        return slab
+    spans = []
+    for axis, positions in ((1, lattice.y_mm), (2, lattice.x_mm)):
+        hit = positions[::2][heart.any(axis=tuple(other for other in range(3) if other != axis))]
+        spans.append(((hit[0] + hit[-1]) / 2, (hit[-1] - hit[0]) / 2 + 6.0))
+    (y0, half_y), (x0, half_x) = spans
+    square = ((axes.y_mm - y0) / half_y)[:, None] ** 2 + ((axes.x_mm - x0) / half_x)[None] ** 2
+    share = np.clip((1.25 - square) / 0.5, 0.0, 1.0).astype(np.float32)
+    angle = rng.uniform(0, np.pi)
+    _, dy, dx = slab.spacing_mm
+    shift = (motion_mm * np.sin(angle) / dy, motion_mm * np.cos(angle) / dx)
+    voxels = slab.voxels.copy()
+    for index, plane in enumerate(slab.voxels):
+        moved = 0.5 * (_shifted(plane, shift) + _shifted(plane, (-shift[0], -shift[1])))
+        voxels[index] += np.float32(0.75) * share * (moved - plane)
+    return slab.with_voxels(voxels)
+
+
+def _shifted(plane: NDArray[np.float32], shift: tuple[float, float]) -> NDArray[np.float32]:
+    """Displace a plane by fractions of a pixel, linearly, edges repeated."""
+    for axis, amount in enumerate(shift):
+        whole = int(np.floor(amount))
+        part = np.float32(amount - whole)
+        near, far = np.roll(plane, whole, axis), np.roll(plane, whole + 1, axis)
+        plane = near + part * (far - near)
+    return plane
+
+
+def side_streaks(protocol: Protocol, axes: Axes, rng: np.random.Generator) -> NDArray[np.float32]:
+    """One plane of streaks from side to side, (row, column) float32 HU, SD ``streak_sd_hu``."""
+    rows, columns = len(axes.y_mm), len(axes.x_mm)
+    knots = rng.standard_normal((rows, 4)).astype(np.float32)
+    smooth = knots.copy()
+    for lag in (1, 2):
+        smooth += np.roll(knots, lag, axis=0) + np.roll(knots, -lag, axis=0)
+    smooth *= np.float32(protocol.streak_sd_hu / np.sqrt(5.0) * 1.2)
+    position = np.linspace(0.0, 3.0, columns, dtype=np.float32)
+    plane = np.zeros((rows, columns), np.float32)
+    for knot in range(4):
+        plane += smooth[:, knot, None] * np.clip(1 - np.abs(position - knot), 0, 1)[None]
+    return plane
