@@ -21,7 +21,15 @@ ALONG_MM = {
 }  # fmt: skip
 """Length along the artery at which Dodge's mean course reaches the middle of each segment."""
 
-RELATIONS = ("left_ostium", "right_ostium", "bifurcation", "mitral_annulus", "apex", "coronary_sinus", "tricuspid_annulus")
+RELATIONS = (
+    "left_ostium",
+    "right_ostium",
+    "bifurcation",
+    "mitral_annulus",
+    "apex",
+    "coronary_sinus",
+    "tricuspid_annulus",
+)
 
 
 def segments(geometry: Geometry) -> dict[str, np.ndarray]:
@@ -86,9 +94,9 @@ def against_real_heart(patients: list[Geometry], folder: Path) -> None:
     }  # fmt: skip
     print("\nrelation to the middle of the aortic valve, LPS mm: ours mean (SD) | one real heart")
     for name in RELATIONS:
-        ours = np.array([
-            each.landmarks[name].mean(axis=0) - each.landmarks["aortic_leaflets"].mean(axis=0) for each in patients
-        ])
+        ours = np.array(
+            [each.landmarks[name].mean(axis=0) - each.landmarks["aortic_leaflets"].mean(axis=0) for each in patients]
+        )
         here = ", ".join(f"{m:5.0f} ({s:2.0f})" for m, s in zip(ours.mean(axis=0), ours.std(axis=0), strict=True))
         print(f"{name:18s} {here} | {np.round(real[name] - valve)}")
 
@@ -103,7 +111,9 @@ def cost(count: int) -> None:
             taken.append(time.perf_counter() - start)
             worked.append(time.process_time() - begun)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-        print(f"\n{extent}: {scene.hu.shape} voxels, median {np.median(taken):.2f} s wall, {np.median(worked):.2f} s processor, a patient; peak memory {peak:.0f} MB")
+        print(
+            f"\n{extent}: {scene.hu.shape} voxels, median {np.median(taken):.2f} s wall, {np.median(worked):.2f} s processor, a patient; peak memory {peak:.0f} MB"
+        )
 
 
 def main() -> None:

@@ -52,8 +52,12 @@ def read_folder(folder):
     """Read a folder of plain CT slices as (slice, row, column) HU, ascending."""
     import pydicom
 
-    slices = sorted((pydicom.dcmread(path) for path in folder.iterdir()), key=lambda d: float(d.ImagePositionPatient[2]))
-    return np.stack([d.pixel_array.astype(np.float32) * float(d.RescaleSlope) + float(d.RescaleIntercept) for d in slices])
+    slices = sorted(
+        (pydicom.dcmread(path) for path in folder.iterdir()), key=lambda d: float(d.ImagePositionPatient[2])
+    )
+    return np.stack(
+        [d.pixel_array.astype(np.float32) * float(d.RescaleSlope) + float(d.RescaleIntercept) for d in slices]
+    )
 
 
 def artefact_sheet(seed, out):
@@ -66,7 +70,9 @@ def artefact_sheet(seed, out):
     plain = {"motion_mm": 0.0, "step_mm": 0.0, "noise_sd_hu": 16.0, "streak_sd_hu": 0.0, "texture": "fbp", "sigma_mm": 0.64,
              "noise_cutoff_lpmm": 0.41, "kvp": 120, "tin_filter": False, "target_agatston": 900.0}  # fmt: skip
     first = digital_patient(seed, **plain)
-    share = np.bincount(np.nonzero(np.isin(first.labels.voxels, (1, 2, 3, 4)))[0]).argmax() / (first.volume.shape[0] - 1)
+    share = np.bincount(np.nonzero(np.isin(first.labels.voxels, (1, 2, 3, 4)))[0]).argmax() / (
+        first.volume.shape[0] - 1
+    )
     tiles = [tile(digital_patient(seed, **{**plain, **variant}).volume.voxels, share, 256) for variant in variants]
     sheet([tiles[:4], tiles[4:]], out / "artefacts.png")
 
@@ -76,8 +82,16 @@ def private_page(out, gated, chest, lidc, qrm, twin):
     out.mkdir(exist_ok=True)
     (out / ".gitignore").write_text("*\n")
     shares = (0.2, 0.45, 0.7)
-    sheet([[whole(lidc, s, 420) for s in shares]] + [[whole(scan.volume.voxels, s, 420) for s in shares] for scan in chest[:3]], out / "lidc.png")
-    sheet([[whole(lidc[:, 100:420, 100:420], s, 420) for s in shares]] + [[tile(scan.volume.voxels, s, 420) for s in shares] for scan in gated[:3]], out / "heart.png")
+    sheet(
+        [[whole(lidc, s, 420) for s in shares]]
+        + [[whole(scan.volume.voxels, s, 420) for s in shares] for scan in chest[:3]],
+        out / "lidc.png",
+    )
+    sheet(
+        [[whole(lidc[:, 100:420, 100:420], s, 420) for s in shares]]
+        + [[tile(scan.volume.voxels, s, 420) for s in shares] for scan in gated[:3]],
+        out / "heart.png",
+    )
     sheet([[grey(qrm[k]), grey(twin[k])] for k in (22, 33)], out / "qrm.png")
     (out / "index.html").write_text(
         "<h1>Phantoms beside real slices</h1><p>Window -160 to 440 HU. Top row (left column for the last picture) real, "
@@ -88,7 +102,10 @@ def private_page(out, gated, chest, lidc, qrm, twin):
 
 def table(heads, rows):
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(f"{v:.3g}" if isinstance(v, float) else "-" if v is None else str(v) for v in row) + " |" for row in rows]
+    lines += [
+        "| " + " | ".join(f"{v:.3g}" if isinstance(v, float) else "-" if v is None else str(v) for v in row) + " |"
+        for row in rows
+    ]
     return "\n".join(lines)
 
 
@@ -101,7 +118,9 @@ def write_measured(parts):
     page = HERE / "phantoms.md"
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0])
-    page.write_text(before + MARKS[0] + "\n\n" + "\n\n".join(parts) + "\n\n" + MARKS[1] + rest.split(MARKS[1])[1], encoding="utf-8")
+    page.write_text(
+        before + MARKS[0] + "\n\n" + "\n\n".join(parts) + "\n\n" + MARKS[1] + rest.split(MARKS[1])[1], encoding="utf-8"
+    )
 
 
 def main():
@@ -118,7 +137,10 @@ def main():
     sheet([[tile(scan.volume.voxels, s) for s in (0.25, 0.5, 0.75)] for scan in gated], out / "gated.png")
     chest = [figures.lidc_like(seed) for seed in seeds[4:7]]
     sheet([[whole(scan.volume.voxels, s) for s in (0.25, 0.5, 0.75)] for scan in chest], out / "chest.png")
-    other = [digital_patient(seed, family) for seed, family in zip(seeds[7:11], ("shifted", "shifted", "contrast", "chest"), strict=True)]
+    other = [
+        digital_patient(seed, family)
+        for seed, family in zip(seeds[7:11], ("shifted", "shifted", "contrast", "chest"), strict=True)
+    ]
     sheet([[whole(scan.volume.voxels, 0.55) for scan in other]], out / "families.png")
     artefact_sheet(seeds[11], out)
     twin = acquire(qrm_scene(insert_z_mm=CANON_Z_MM), canon_protocol(), np.random.default_rng(0))

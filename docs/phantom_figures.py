@@ -12,6 +12,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import itertools
+
 from anatomy import segments
 
 from cacseg.data.phantom import Scan, digital_patient
@@ -46,7 +48,7 @@ def radial_nps(volume, slices, corner, size, pixel_mm):
     frequency = np.hypot(*np.meshgrid(*(np.fft.fftfreq(size, pixel_mm),) * 2))
     edges = np.arange(0.03, 1.03, 0.04)
     middle = (edges[1:] + edges[:-1]) / 2
-    return middle, [power[(frequency >= a) & (frequency < b)].mean() for a, b in zip(edges, edges[1:], strict=False)]
+    return middle, [power[(frequency >= a) & (frequency < b)].mean() for a, b in itertools.pairwise(edges)]
 
 
 def edge_response(volume, slices, row, column, pixel_mm):
@@ -55,7 +57,7 @@ def edge_response(volume, slices, row, column, pixel_mm):
     mean = volume[slices].mean(axis=0)
     edges = np.arange(7.0, 13.01, 0.25)
     return (edges[1:] + edges[:-1]) / 2, np.array(
-        [mean[(distance >= a) & (distance < b)].mean() for a, b in zip(edges, edges[1:], strict=False)]
+        [mean[(distance >= a) & (distance < b)].mean() for a, b in itertools.pairwise(edges)]
     )
 
 
@@ -86,7 +88,9 @@ def qrm_figure(twin: Scan, real, out: Path) -> dict:
             "MTF 50 %, lp/mm": float(np.interp(-0.5, -transferred[:80], pitch[:80])),
             "MTF 10 %, lp/mm": float(np.interp(-0.1, -transferred[:80], pitch[:80])),
         }
-    for axis, x, y in zip(axes, ("lp/mm", "mm from the rod's middle", "lp/mm"), ("NPS, HU² mm²", "HU", "MTF"), strict=True):
+    for axis, x, y in zip(
+        axes, ("lp/mm", "mm from the rod's middle", "lp/mm"), ("NPS, HU² mm²", "HU", "MTF"), strict=True
+    ):
         axis.set_xlabel(x)
         axis.set_ylabel(y)
     axes[0].legend()
@@ -144,7 +148,10 @@ def histogram_figure(phantoms, real, out: Path) -> dict:
     """Draw HU histograms of chest phantoms and of the LIDC slices, as they are and smoothed."""
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.1))
     numbers = {}
-    for name, volumes, colour in (("phantoms", phantoms, BLUE), *([("LIDC 0314", [real], RED)] if real is not None else [])):
+    for name, volumes, colour in (
+        ("phantoms", phantoms, BLUE),
+        *([("LIDC 0314", [real], RED)] if real is not None else []),
+    ):
         raw = np.concatenate([body_hu(volume)[::3] for volume in volumes])
         soft = np.concatenate([body_hu(smoothed(volume))[::3] for volume in volumes])
         for axis, values, span in ((axes[0], raw, (-1050, 600)), (axes[1], soft, (-180, 180))):
@@ -205,13 +212,21 @@ def score_figure(shared: Path, out: Path) -> list[tuple]:
     rng, rows = np.random.default_rng(0), []
     ages = (45, 55, 65, 75, 84)
     for axis, (sex, word) in zip(axes, (("M", "male"), ("F", "female")), strict=True):
-        ours = np.array([np.percentile([draw_burden(age, sex, "white", rng, "mesa").agatston for _ in range(2000)], (50, 75, 90)) for age in ages])
+        ours = np.array(
+            [
+                np.percentile([draw_burden(age, sex, "white", rng, "mesa").agatston for _ in range(2000)], (50, 75, 90))
+                for age in ages
+            ]
+        )
         theirs = np.array([table[f"white:{word}:{age}"]["r"][1:] for age in ages]) if table else None
         for column, share in enumerate((50, 75, 90)):
             axis.plot(ages, ours[:, column] + 1, "x-", color=BLUE, alpha=0.4 + 0.25 * column)
             if theirs is not None:
                 axis.plot(ages, theirs[:, column] + 1, "o--", color=RED, alpha=0.4 + 0.25 * column)
-                rows += [(word, age, share, *pair) for age, pair in zip(ages, zip(theirs[:, column], ours[:, column], strict=True), strict=True)]
+                rows += [
+                    (word, age, share, *pair)
+                    for age, pair in zip(ages, zip(theirs[:, column], ours[:, column], strict=True), strict=True)
+                ]
         axis.set_yscale("log")
         axis.set_xlabel(f"age, {word}, white")
     axes[0].set_ylabel("Agatston + 1: 50, 75, 90 %")
@@ -223,7 +238,12 @@ def score_figure(shared: Path, out: Path) -> list[tuple]:
 def lesion_figure(scans: list[Scan], out: Path) -> dict:
     """Draw sizes and peaks of the lesions of scanned patients, and noisy against noise-free scores."""
     truths = [scan.truth for scan in scans]
-    coronary = [lesion for truth in truths for lesion in truth["noisy"]["lesions"] if lesion["label"] in ("LM", "LAD", "LCX", "RCA")]
+    coronary = [
+        lesion
+        for truth in truths
+        for lesion in truth["noisy"]["lesions"]
+        if lesion["label"] in ("LM", "LAD", "LCX", "RCA")
+    ]
     volume, peaks = (np.array([lesion[key] for lesion in coronary]) for key in ("volume_mm3", "peak_hu"))
     pairs = np.array([(t["noise_free"]["total"]["agatston"], t["noisy"]["total"]["agatston"]) for t in truths])
     figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.0))

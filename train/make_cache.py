@@ -59,7 +59,9 @@ def main() -> None:
                 failed[jobs[job]] = repr(error)
             bar.update()
     (given.folder / "cache.json").write_text(
-        json.dumps({"family": given.family, "first_seed": given.first_seed, "count": given.count, "failed": failed}, indent=2)
+        json.dumps(
+            {"family": given.family, "first_seed": given.first_seed, "count": given.count, "failed": failed}, indent=2
+        )
     )
     if failed:
         raise SystemExit(f"{len(failed)} of {len(todo)} seeds failed; see {given.folder / 'cache.json'}")

@@ -105,9 +105,7 @@ def _sampled(
     return joined(parts)
 
 
-def _windows(
-    view: Volume, heart: HeartBox, height_mm: float
-) -> list[tuple[NDArray[np.float64], tuple[int, int]]]:
+def _windows(view: Volume, heart: HeartBox, height_mm: float) -> list[tuple[NDArray[np.float64], tuple[int, int]]]:
     """Centres of the grid and the view slices that each of them answers for."""
     surplus_mm = heart.size_mm[0] - (height_mm - WINDOW_MARGIN_MM)
     if surplus_mm <= 0:
@@ -129,14 +127,16 @@ def _heart_findings(heart: HeartBox | None, volume: Volume) -> tuple[Finding, ..
         message = f"The slices are {degrees:.0f} degrees oblique; the network is trained up to 15 degrees."
         findings.append(Finding("oblique-slices", Severity.WARNING, message, "Check every lesion's artery."))
     if heart is None or not heart.plausible:
-        seen = "nothing" if heart is None else f"{heart.volume_ml:.0f} mL, {100 * heart.fat_share:.0f} % fat"
-        message = f"No heart was found in the scan (marked as heart: {seen}; expected 120 mL or more with fat around)."
+        seen = "nothing" if heart is None else f"{heart.volume_ml:.0f} mL of {heart.middle_hu:.0f} HU"
+        message = f"No heart was found in the scan without contrast (marked as heart: {seen}; expected 120 mL or more of at most 65 HU)."
         action = "Score a non-contrast scan that shows the heart; check that the right series was chosen."
         return (*findings, Finding("no-heart", Severity.REFUSAL, message, action))
     for side, cut in (("upper", heart.cut_above), ("lower", heart.cut_below)):
         if cut >= CUT_WARNING:
             severity = Severity.REFUSAL if cut >= CUT_REFUSAL else Severity.WARNING
-            message = f"The heart is cut off at the {side} end of the scan: {100 * cut:.0f} % of its largest cross-section."
+            message = (
+                f"The heart is cut off at the {side} end of the scan: {100 * cut:.0f} % of its largest cross-section."
+            )
             action = "The score may miss calcium; scan from the carina to below the apex."
             findings.append(Finding(f"heart-cut-{side}", severity, message, action))
     return tuple(findings)

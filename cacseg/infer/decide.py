@@ -7,6 +7,7 @@ into the LAD or lies against the aortic wall.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,11 @@ from cacseg.infer.components import FACES, IN_SLICE, connected
 from cacseg.infer.sampling import Samples
 from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
+
+
+AIR_REACH_MM: Final = 2.5
+AIR_BELOW_HU: Final = -400.0
+"""Where and below which HU air is looked for around a component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,10 @@ class Decision:
     component_share : how much the whole component speaks in the choice for one of its slice pieces.
     split_share, split_volume_mm3 : least part, of a component, of a second owner that is given its own voxels.
     split_area_mm2 : least part, of a slice piece, of a second artery that is given its own voxels.
+    background_bias : added to the log-probability of background; undoes a part of the class weights of training.
+    most_air : a coronary component with more than this share of air ``AIR_REACH_MM`` around its voxels is none: an
+        artery runs in fat, while the walls of bronchi and the noisy border of the heart meet the lung.
+    largest_other_mm3 : other calcium above this volume is bone, and background.
     """
 
     join_probability: float = 0.2
@@ -40,6 +50,9 @@ class Decision:
     split_share: float = 0.25
     split_volume_mm3: float = 20.0
     split_area_mm2: float = 6.0
+    background_bias: float = 0.0
+    most_air: float = 0.2
+    largest_other_mm3: float = 1500.0
 
 
 def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -58,25 +71,24 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
     """
     labels = np.zeros(samples.voxels.size, np.uint8)
     confidence = np.zeros(samples.voxels.size, np.float32)
-    calcified = 1.0 - samples.calcium[:, Label.BACKGROUND]
-    joined = np.flatnonzero(calcified >= decision.join_probability)
-    if joined.size == 0:
-        return labels, confidence
-    component = connected(samples.voxels[joined], view.shape, FACES)
-    weight = _weight(samples.hu[joined])
-    kept = _group_mean(calcified[joined, None], component, weight)[component, 0] >= decision.keep_probability
-    at, component, weight = joined[kept], component[kept], weight[kept]
+    biased = _biased(samples.calcium, decision.background_bias)
+    at, component = _kept(samples, biased, view, decision)
     if at.size == 0:
         return labels, confidence
-    probability = samples.calcium[at]
-    owner, owner_mean = _owners(probability, component, weight, view.voxel_volume_mm3, decision)
-    coronary = owner == 0
+    weight = _weight(samples.hu[at])
+    owner, owner_mean = _owners(biased[at], component, weight, view.voxel_volume_mm3, decision)
+    in_air = _air_share(samples.voxels[at], component, view)[component] > decision.most_air
+    owner[in_air & (owner == 0)] = Label.OTHER - Label.AORTIC_VALVE + 1
+    volume_mm3 = np.bincount(component)[component] * view.voxel_volume_mm3
     labels[at] = owner + Label.AORTIC_VALVE - 1
     confidence[at] = owner_mean
+    bone = at[(labels[at] == Label.OTHER) & (volume_mm3 > decision.largest_other_mm3)]
+    labels[bone], confidence[bone] = Label.BACKGROUND, 0.0
+    coronary = owner == 0
     if coronary.any():
         vessel, vessel_mean = _vessels(
             samples.voxels[at[coronary]],
-            _artery_probability(probability[coronary], samples.territory[at[coronary]], decision),
+            _artery_probability(biased[at[coronary]], samples.territory[at[coronary]], decision),
             component[coronary],
             weight[coronary],
             view,
@@ -85,6 +97,41 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
         labels[at[coronary]] = vessel + Label.LM
         confidence[at[coronary]] = vessel_mean * owner_mean[coronary]
     return labels, confidence
+
+
+def _biased(probability: NDArray[np.float32], background_bias: float) -> NDArray[np.float32]:
+    changed = probability.copy()
+    changed[:, Label.BACKGROUND] *= np.float32(np.exp(background_bias))
+    result: NDArray[np.float32] = changed / changed.sum(axis=1, keepdims=True)
+    return result
+
+
+def _kept(
+    samples: Samples, probability: NDArray[np.float32], view: Volume, decision: Decision
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which samples lie in components that are calcium, and the component of each."""
+    calcified = 1.0 - probability[:, Label.BACKGROUND]
+    at = np.flatnonzero(calcified >= decision.join_probability)
+    if at.size == 0:
+        return at, at
+    component = connected(samples.voxels[at], view.shape, FACES)
+    mean = _group_mean(calcified[at, None], component, _weight(samples.hu[at]))[:, 0]
+    kept = mean[component] >= decision.keep_probability
+    return at[kept], np.unique(component[kept], return_inverse=True)[1].reshape(-1)
+
+
+def _air_share(voxels: NDArray[np.int64], component: NDArray[np.int64], view: Volume) -> NDArray[np.float64]:
+    """Share of air in eight directions around the voxels of each component, within their slices."""
+    slices, rows, columns = np.unravel_index(voxels, view.shape)
+    reach_row, reach_column = (max(1, round(AIR_REACH_MM / mm)) for mm in view.spacing_mm[1:])
+    air = np.zeros(voxels.size)
+    for down in (-1, 0, 1):
+        for across in (-1, 0, 1):
+            if down or across:
+                row = np.clip(rows + down * reach_row, 0, view.shape[1] - 1)
+                column = np.clip(columns + across * reach_column, 0, view.shape[2] - 1)
+                air += view.voxels[slices, row, column] < AIR_BELOW_HU
+    return np.bincount(component, weights=air / 8.0) / np.bincount(component)
 
 
 def _weight(hu: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -224,7 +224,7 @@ def touched_range(n: int, scale: float, shift: float, cells: int) -> tuple[int, 
 def _touched(
     view: Volume, to_cell: NDArray[np.float64], grid: GridSpec
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
-    ranges = [touched_range(view.shape[a], *to_cell[a], grid.shape[a]) for a in range(3)]
+    ranges = [touched_range(view.shape[a], float(to_cell[a, 0]), float(to_cell[a, 1]), grid.shape[a]) for a in range(3)]
     hu = view.voxels[tuple(slice(*both) for both in ranges)]
     step = to_cell[:, 0]
     return hu, step, to_cell[:, 1] + step * np.array([first for first, _ in ranges])
@@ -249,9 +249,7 @@ def _candidate_channels(
     offset: NDArray[np.float64],
     grid: GridSpec,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    row_of, column_of = (
-        np.rint(offset[a] + step[a] * np.arange(hu.shape[a])).astype(np.int64) for a in (1, 2)
-    )
+    row_of, column_of = (np.rint(offset[a] + step[a] * np.arange(hu.shape[a])).astype(np.int64) for a in (1, 2))
     rows, columns = grid.shape[1:]
     plane, row, column = np.nonzero(hu >= CANDIDATE_HU)
     excess = np.minimum(hu[plane, row, column], HIGHEST_HU) - CANDIDATE_HU

@@ -52,12 +52,12 @@ def read_study(path: str | Path, *, series_uid: str | None = None, progress: Pro
         warnings.simplefilter("ignore")
         if source.is_file() and is_nifti(source):
             return _read_nifti(source, series_uid)
-        with _listed(source, progress) as listing:
+        with listed(source, progress) as listing:
             return _read_dicom(gather(listing, source.name or str(source), progress), series_uid, progress)
 
 
 @contextmanager
-def _listed(source: Path, progress: Progress | None) -> Iterator[Listing]:
+def listed(source: Path, progress: Progress | None) -> Iterator[Listing]:
     """List the files of a source; an archive's are unpacked for as long as they are needed."""
     if source.is_dir():
         yield list_folder(source)

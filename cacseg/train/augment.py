@@ -125,7 +125,7 @@ def _cut(cells: NDArray[np.float32], labels: tuple[NDArray[np.uint8], ...], rng:
     if rng.random() < 0.6:
         count = int(rng.integers(1, slices // 4))
         lost = np.zeros(HEART_GRID.shape, bool)
-        lost[:count if rng.random() < 0.5 else 0] = True
+        lost[: count if rng.random() < 0.5 else 0] = True
         if not lost.any():
             lost[-count:] = True
     else:

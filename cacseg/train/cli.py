@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-        cli_class(CalciumModule, CachedData, args=words, save_config_kwargs={"overwrite": True}, seed_everything_default=0)
+        cli_class(
+            CalciumModule, CachedData, args=words, save_config_kwargs={"overwrite": True}, seed_everything_default=0
+        )
     return 0
 
 

@@ -23,7 +23,9 @@ Batch = dict[str, torch.Tensor]
 class TrainingExamples(Dataset[Batch]):
     """Example number (step, place in the batch), drawn from folders in given proportions."""
 
-    def __init__(self, files: list[list[Path]], proportions: list[float], augmentation: Augmentation, seed: int) -> None:
+    def __init__(
+        self, files: list[list[Path]], proportions: list[float], augmentation: Augmentation, seed: int
+    ) -> None:
         self.files = files
         self.proportions = np.array(proportions) / np.sum(proportions)
         self.augmentation = augmentation

@@ -172,8 +172,14 @@ def release_metadata(
         "network_data_format": {
             "inputs": {"cells": _tensor("image", len(CHANNELS), HEART_GRID, dict(enumerate(CHANNELS)))},
             "outputs": {
-                "calcium": _tensor("segmentation", len(Label), HEART_GRID, {i: label.name for i, label in enumerate(Label)}),
-                "territory": {"type": "probabilities", "num_channels": 5, "channel_def": dict(enumerate(("none", "LM", "LAD", "LCX", "RCA")))},
+                "calcium": _tensor(
+                    "segmentation", len(Label), HEART_GRID, {i: label.name for i, label in enumerate(Label)}
+                ),
+                "territory": {
+                    "type": "probabilities",
+                    "num_channels": 5,
+                    "channel_def": dict(enumerate(("none", "LM", "LAD", "LCX", "RCA"))),
+                },
             },
         },
         "cacseg": {

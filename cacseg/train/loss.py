@@ -14,8 +14,16 @@ from torch.nn import functional
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.train.sample import TISSUE_CLASS, UNKNOWN
 
-
-AWAY: Final = (Tissue.OUTSIDE, Tissue.LUNG, Tissue.AIRWAY, Tissue.FAT, Tissue.SOFT, Tissue.BONE, Tissue.LIVER, Tissue.DEVICE)
+AWAY: Final = (
+    Tissue.OUTSIDE,
+    Tissue.LUNG,
+    Tissue.AIRWAY,
+    Tissue.FAT,
+    Tissue.SOFT,
+    Tissue.BONE,
+    Tissue.LIVER,
+    Tissue.DEVICE,
+)
 HEART_CLASSES: Final = tuple(sorted({group for tissue, group in TISSUE_CLASS.items() if tissue not in AWAY}))
 """Tissue classes in which a candidate without calcium is noise worth learning from."""
 

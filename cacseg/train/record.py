@@ -63,7 +63,13 @@ class ValidationPictures(Callback):
         self.cases = cases
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Picture one case."""
         if batch_idx >= self.cases or trainer.sanity_checking:

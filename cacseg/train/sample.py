@@ -15,8 +15,17 @@ from scipy.spatial import cKDTree
 
 from cacseg.data.phantom.scene import Branch
 from cacseg.data.phantom.tissue import Tissue
-from cacseg.infer.grid import CANDIDATE_HU, HEART_GRID, SCOUT_GRID, GridInput, GridSpec, axial_array, axial_view
-from cacseg.infer.grid import model_input, scout_input
+from cacseg.infer.grid import (
+    CANDIDATE_HU,
+    HEART_GRID,
+    SCOUT_GRID,
+    GridInput,
+    GridSpec,
+    axial_array,
+    axial_view,
+    model_input,
+    scout_input,
+)
 from cacseg.vessels import Label
 from cacseg.volume import Volume
 
@@ -133,7 +142,9 @@ def sample_from_scan(scan: Any, facts: dict[str, Any]) -> Sample:
     )
 
 
-def sample_from_labels(volume: Volume, labels: Volume, centre_lps_mm: NDArray[np.float64], facts: dict[str, Any]) -> Sample:
+def sample_from_labels(
+    volume: Volume, labels: Volume, centre_lps_mm: NDArray[np.float64], facts: dict[str, Any]
+) -> Sample:
     """Make a sample from a patient of whom only calcium is labelled; the dense targets stay unknown.
 
     Parameters

@@ -67,9 +67,7 @@ def test_the_threshold_of_the_rule_decides(release: Release, ball_heart: Callabl
     assert np.array_equal(made.labels > 0, scan.voxels >= 500)
 
 
-def test_a_heart_without_candidates_ends_early_and_says_so(
-    release: Release, ball_heart: Callable[..., Volume]
-) -> None:
+def test_a_heart_without_candidates_ends_early_and_says_so(release: Release, ball_heart: Callable[..., Volume]) -> None:
     made = assign(ball_heart(), release)
     assert not made.labels.any()
     assert [finding.code for finding in made.findings] == ["no-candidates"]

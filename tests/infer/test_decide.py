@@ -111,6 +111,28 @@ def test_territory_breaks_a_tie_between_arteries() -> None:
     assert set(decide(moved, VIEW, Decision(territory_weight=0.0))[0].tolist()) == {Label.LAD}
 
 
+def test_the_wall_of_a_bronchus_is_no_artery() -> None:
+    voxels = VIEW.voxels.copy()
+    voxels[:2, :, 14:] = -900
+    wall = samples([(block(range(2), range(5, 15), range(10, 14)), {Label.LCX: 0.9}, 250)])
+    labels, _ = decide(wall, Volume(voxels, VIEW.affine), Decision())
+    assert set(labels.tolist()) == {Label.OTHER}
+    assert set(decide(wall, VIEW, Decision())[0].tolist()) == {Label.LCX}
+
+
+def test_bone_called_other_is_background() -> None:
+    bone = samples([(block(range(6), range(40), range(30)), {Label.OTHER: 0.9}, 500)])
+    labels, confidence = decide(bone, VIEW, Decision())
+    assert not labels.any()
+    assert not confidence.any()
+
+
+def test_background_bias_rejects_doubtful_calcium() -> None:
+    made = samples([(block(range(1), range(5, 8), range(5, 8)), {Label.LAD: 0.6}, 200)])
+    assert set(decide(made, VIEW, Decision())[0].tolist()) == {Label.LAD}
+    assert not decide(made, VIEW, Decision(background_bias=1.0))[0].any()
+
+
 def test_nothing_to_decide() -> None:
     labels, confidence = decide(samples([(np.zeros((0, 3), int), {}, 0)]), VIEW, Decision())
     assert labels.size == confidence.size == 0

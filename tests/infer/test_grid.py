@@ -56,7 +56,9 @@ def test_writing_into_the_axial_array_writes_into_the_original() -> None:
     assert np.allclose(turned.to_world(at), axial.to_world([[2, 3, 4]]))
 
 
-@pytest.mark.parametrize(("n_in", "step", "offset", "n_out"), [(50, 0.3, -2.0, 9), (20, 1.0, 0.4, 12), (8, 1.7, -1.0, 10)])
+@pytest.mark.parametrize(
+    ("n_in", "step", "offset", "n_out"), [(50, 0.3, -2.0, 9), (20, 1.0, 0.4, 12), (8, 1.7, -1.0, 10)]
+)
 def test_averaging_keeps_a_ramp(n_in: int, step: float, offset: float, n_out: int) -> None:
     matrix = averaging_matrix(n_in, step, offset, n_out)
     sums = matrix.sum(axis=1)
@@ -121,7 +123,9 @@ def test_thin_and_thick_slices_show_the_same_smooth_object(slice_mm: float) -> N
         n = int(120 / mm)
         z = (np.arange(n) - (n - 1) / 2) * mm
         profile = (100 * np.cos(z / 20))[:, None, None]
-        return Volume.axial(np.rint(np.broadcast_to(profile, (n, 16, 16))).astype(np.int16), (mm, 1.5, 1.5), (0, 0, z[0]))
+        return Volume.axial(
+            np.rint(np.broadcast_to(profile, (n, 16, 16))).astype(np.int16), (mm, 1.5, 1.5), (0, 0, z[0])
+        )
 
     grid = GridSpec((20, 8, 8), (3.0, 1.5, 1.5))
     shown = model_input(scan(slice_mm), np.array([12.0, 12.0, 0.0]), grid)

@@ -27,7 +27,9 @@ def crude_scan(seed: int) -> SimpleNamespace:
     shape, spacing = (48, 180, 180), (3.0, 1.2, 1.2)
     origin = tuple(-(n - 1) / 2 * mm for n, mm in zip(shape, spacing, strict=True))
     grid = Volume.axial(np.zeros(shape, np.uint8), spacing, origin[::-1])
-    z, y, x = np.meshgrid(*[o + mm * np.arange(n) for o, mm, n in zip(origin, spacing, shape, strict=True)], indexing="ij")
+    z, y, x = np.meshgrid(
+        *[o + mm * np.arange(n) for o, mm, n in zip(origin, spacing, shape, strict=True)], indexing="ij"
+    )
     shift = rng.normal(0, 4, 3)
     tissue = np.full(shape, Tissue.FAT, np.uint8)
     tissue[(x / 100) ** 2 + (y / 75) ** 2 > 1] = Tissue.OUTSIDE

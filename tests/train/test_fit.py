@@ -19,14 +19,24 @@ def configuration(run: Path, cache: Path, steps: int) -> Path:
     callbacks = [
         {
             "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-            "init_args": {"dirpath": str(run / "checkpoints"), "every_n_train_steps": 1, "save_last": True, "save_top_k": -1,
-                          "filename": "step{step}", "auto_insert_metric_name": False, "save_on_train_epoch_end": False},
+            "init_args": {
+                "dirpath": str(run / "checkpoints"),
+                "every_n_train_steps": 1,
+                "save_last": True,
+                "save_top_k": -1,
+                "filename": "step{step}",
+                "auto_insert_metric_name": False,
+                "save_on_train_epoch_end": False,
+            },
         },
         {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging", "init_args": {"decay": 0.5}},
         {"class_path": "cacseg.train.record.RunRecord"},
         {"class_path": "cacseg.train.record.ValidationPictures", "init_args": {"cases": 1}},
     ]
-    logger = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(run.parent), "name": run.name, "version": ""}}
+    logger = {
+        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        "init_args": {"save_dir": str(run.parent), "name": run.name, "version": ""},
+    }
     made = {
         "seed_everything": 3,
         "trainer": {"default_root_dir": str(run), "accelerator": "cpu", "devices": 1, "max_epochs": -1, "max_steps": steps,

@@ -241,7 +241,7 @@ def _draw_heart(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, A
     # Stout people have horizontal hearts, tall thin ones vertical hearts.
     lying = float(np.clip((bmi - 27.0) / 5.0, -1.6, 2.2))
     obesity = float(np.clip((bmi - 20.0) / 12.0, 0.05, 1.8))
-    fat = float(np.clip(4.2 * obesity ** 0.6 * np.exp(rng.normal(0.012 * (age - 60.0), 0.4)), 0.6, 13.0))
+    fat = float(np.clip(4.2 * obesity**0.6 * np.exp(rng.normal(0.012 * (age - 60.0), 0.4)), 0.6, 13.0))
     width = (surface / 1.9) ** 0.3 * (0.94 if female else 1.03) * np.exp(0.004 * (age - 60.0))
     return {
         "heart_scale": float(np.clip(scale, 0.82, 1.2)),
@@ -308,5 +308,3 @@ def _draw_hu(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]
         "marrow_hu": _normal(rng, 165.0 - 2.2 * (person["age_years"] - 60.0), 32.0, 60.0, 280.0),
         "cortex_hu": _normal(rng, 620.0 - 4.0 * (person["age_years"] - 60.0), 90.0, 350.0, 900.0),
     }
-
-

@@ -12,6 +12,7 @@ from cacseg.data.readers.coca import coca_sources
 from cacseg.data.readers.corrections import corrections_sources
 from cacseg.data.readers.dicom_seg import dicom_seg_sources
 from cacseg.data.readers.labelled_study import LabelledStudy, LabelScope, Split, merge_labels
+from cacseg.data.readers.labels import read_labels
 from cacseg.data.readers.nifti import nifti_sources
 from cacseg.data.readers.orcascore import orcascore_sources
 from cacseg.data.readers.source import StudySource, UnreadStudy
@@ -29,6 +30,7 @@ __all__ = [
     "labelled_studies",
     "make_manifest",
     "merge_labels",
+    "read_labels",
     "read_manifest",
     "sources_of",
     "split_of",

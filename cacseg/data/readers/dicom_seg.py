@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cacseg.data.readers.dicom_image import read_image
 from cacseg.data.readers.labelled_study import LabelledStudy
@@ -34,7 +35,7 @@ def dicom_seg_sources(root: Path) -> tuple[StudySource, ...]:
     sources = []
     for folder in [*folders, root]:
         files = sorted(p for p in (folder.rglob("*") if folder != root else folder.glob("*")) if p.is_file())
-        segmentations = [path for path in files if _is_segmentation(path)]
+        segmentations = [path for path in files if is_segmentation(path)]
         if segmentations:
             sources.append(_source(folder, tuple(files), tuple(segmentations)))
     if not sources:
@@ -95,6 +96,29 @@ def read_segmented_study(study_id: str, folder: Path, segmentations: tuple[Path,
     )
 
 
+def labels_of_segmentation(path: Path, image: Volume) -> NDArray[np.uint8]:
+    """Put the known segments of one SEG on an image's grid; where two overlap the first one counts.
+
+    Raises
+    ------
+    UnreadableError : no known segment.
+    UsageError : the segments do not lie on the image's voxels.
+    """
+    import highdicom
+
+    seg = highdicom.seg.segread(path)
+    meanings, _ = _segments(seg)
+    if not meanings:
+        raise UnreadableError(f"{path.name}: no segment names an artery or other calcium; see docs/datasets.md.")
+    labels = np.zeros(image.shape, np.uint8)
+    for number, label in meanings.items():
+        part = _segment(seg, number)
+        if part is not None:
+            placed, _ = placed_on(image, part)
+            labels[(placed > 0) & (labels == 0)] = label
+    return labels
+
+
 def _segments(seg: Any) -> tuple[Mapping[int, Label], list[str]]:
     """Give the label of each segment number that names one."""
     meanings: dict[int, Label] = {}
@@ -131,7 +155,8 @@ def _referenced_series(seg: Any) -> str | None:
     return str(references[0].SeriesInstanceUID) if len(references) else None
 
 
-def _is_segmentation(path: Path) -> bool:
+def is_segmentation(path: Path) -> bool:
+    """Say whether a file is a DICOM Segmentation."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 

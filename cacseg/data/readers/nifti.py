@@ -70,8 +70,7 @@ def read_nifti_pair(
     UsageError : the label map does not lie on the image's voxels.
     """
     volume = read_nifti(image)
-    stored = read_nifti(marks)
-    placed, moved = placed_on(volume, Volume(_as_labels(stored.voxels, meanings, marks), stored.affine))
+    placed, moved = placed_on(volume, read_label_map(marks, meanings))
     labels, cleared = only_calcium(volume, placed)
     return LabelledStudy(
         id=study_id,
@@ -103,6 +102,17 @@ def read_nifti(path: Path) -> Volume:
     if values.ndim != 3 or not np.isfinite(values).all():
         raise UnreadableError(f"{path}: expected a 3-D image of finite values; got shape {values.shape}.")
     return Volume.from_ras(_narrowed(values), np.asarray(stored.affine, np.float64))
+
+
+def read_label_map(path: Path, meanings: Mapping[int, Label] | None = None) -> Volume:
+    """Read a NIfTI label map as uint8 values of ``Label``.
+
+    Raises
+    ------
+    UnreadableError : damaged, not 3-D, or a value without a meaning.
+    """
+    stored = read_nifti(path)
+    return Volume(_as_labels(stored.voxels, meanings, path), stored.affine)
 
 
 def _narrowed(values: NDArray[Any]) -> NDArray[Any]:

@@ -120,7 +120,7 @@ def test_the_edge_of_the_rod_is_as_blurred_as_on_the_scan(twin_scan):
     from scipy.special import erf
 
     volume = twin_scan.noise_free
-    index = volume.to_index([[0.0, 0.2, 36.0]])[0]
+    index = volume.to_index([[0.03, 0.72, 36.0]])[0]
     rows, columns = np.mgrid[:512, :512]
     radius = np.hypot(rows - index[1], columns - index[2]) * 0.488
     ring = (radius > 6) & (radius < 14)

@@ -15,7 +15,9 @@ def diaphragm_distance(chest: Chest, points: Array) -> Array:
     return np.asarray(height * 0.75, np.float32)
 
 
-def paint_abdomen(canvas: Canvas, box: CoarseBox, chest: Chest, inside: Array, below: Array, rng: np.random.Generator) -> None:
+def paint_abdomen(
+    canvas: Canvas, box: CoarseBox, chest: Chest, inside: Array, below: Array, rng: np.random.Generator
+) -> None:
     """Fill the cage below the diaphragm.
 
     Parameters
@@ -24,7 +26,6 @@ def paint_abdomen(canvas: Canvas, box: CoarseBox, chest: Chest, inside: Array, b
     """
     facts = chest.facts
     bounded = np.maximum(inside + 0.5, below)
-    window = box.window
     canvas.body(box, (bounded), facts.muscle_hu, Tissue.SOFT)
     deeper = np.maximum(inside + 3.0, below + 2.5)
     canvas.body(box, (deeper), facts.fat_hu, Tissue.FAT)
@@ -34,7 +35,9 @@ def paint_abdomen(canvas: Canvas, box: CoarseBox, chest: Chest, inside: Array, b
     edge = x - (0.42 * size * np.clip(1.0 - (y - chest.front_mm) / (2.2 * (middle - chest.front_mm)), -0.6, 1.0))
     liver = np.maximum(np.maximum(np.maximum(inside + 2.0, below + 1.0), edge * 0.9), y - (chest.back_mm + 34.0))
     canvas.body(box, (liver), facts.liver_hu, Tissue.LIVER)
-    stomach_at = np.array([chest.midline_mm + 0.5 * size, middle + rng.normal(0.0, 8.0), chest.floor_mm - 22.0 + rng.normal(0.0, 8.0)])
+    stomach_at = np.array(
+        [chest.midline_mm + 0.5 * size, middle + rng.normal(0.0, 8.0), chest.floor_mm - 22.0 + rng.normal(0.0, 8.0)]
+    )
     stomach = np.maximum(ellipsoid(box.points, stomach_at, np.array([42.0, 46.0, 44.0])), deeper + 0.5)
     canvas.body(box, (stomach), 45.0, Tissue.SOFT)
     level = stomach_at[1] - 30.0 + 40.0 * rng.random()

@@ -64,11 +64,11 @@ class Chest:
             facts=facts,
         )
 
-    def spine_x_mm(self, z_mm: Array) -> Array:
+    def spine_x_mm(self, z_mm: Array | float) -> Array:
         """Midline of the spine at heights z: a gentle S."""
         return self.midline_mm + self.facts.scoliosis_mm * np.sin(np.asarray(z_mm) / 75.0)
 
-    def spine_front_mm(self, z_mm: Array) -> Array:
+    def spine_front_mm(self, z_mm: Array | float) -> Array:
         """Front (y) of the vertebral bodies at heights z: most to the back at heart level."""
         return self.back_mm - self.facts.kyphosis_mm * ((np.asarray(z_mm) - 5.0) / 110.0) ** 2
 

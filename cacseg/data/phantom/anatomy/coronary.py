@@ -37,7 +37,12 @@ RCA_ROWS: Final[tuple[Row, ...]] = (
     (-31.3, -7.2, -45.9), (-28.9, -3.0, -54.7), (-22.9, 0.4, -59.7),
 )  # fmt: skip
 RCA_CRUX: Final[tuple[Row, ...]] = ((-14.0, 13.0, -60.0), (-4.0, 23.0, -57.0), (4.0, 30.0, -53.0))
-PDA_ROWS: Final[tuple[Row, ...]] = ((10.0, 17.0, -65.0), (18.1, -3.2, -73.8), (28.0, -18.0, -76.0), (38.0, -34.0, -78.0))
+PDA_ROWS: Final[tuple[Row, ...]] = (
+    (10.0, 17.0, -65.0),
+    (18.1, -3.2, -73.8),
+    (28.0, -18.0, -76.0),
+    (38.0, -34.0, -78.0),
+)
 RPL_ROWS: Final[tuple[Row, ...]] = ((12.0, 31.0, -57.0), (25.7, 36.6, -66.3), (38.0, 28.0, -72.0))
 RPL2_ROWS: Final[tuple[Row, ...]] = ((8.0, 24.0, -62.0), (17.1, 22.8, -70.5), (30.0, 8.0, -76.0))
 
@@ -232,7 +237,9 @@ def fit(model: HeartModel, drafts: list[Course], rng: np.random.Generator) -> tu
         parent = fitted.get(each.parent or "")
         joined = _joined(curve, parent, each) + _windings(len(curve), model, each, rng)
         even, calibre = _even(joined, thick, 1.0 / model.facts.heart_scale)
-        fitted[each.name] = Branch(each.name, each.vessel, even, calibre, each.parent)
+        fitted[each.name] = Branch(
+            each.name, each.vessel, even.astype(np.float64), calibre.astype(np.float64), each.parent
+        )
     return tuple(fitted.values())
 
 
@@ -245,9 +252,7 @@ def _freedom(each: Course, count: int) -> Array:
     return np.ones(count)
 
 
-def _settle(
-    model: HeartModel, points: Array, radius: Array, free: Array, grooves: list[Groove], cuts: Array
-) -> Array:
+def _settle(model: HeartModel, points: Array, radius: Array, free: Array, grooves: list[Groove], cuts: Array) -> Array:
     """Move points to their distance over the muscle, and sideways into their groove."""
     from scipy.ndimage import gaussian_filter1d
 
@@ -319,4 +324,3 @@ def _windings(count: int, model: HeartModel, each: Course, rng: np.random.Genera
     kernel = np.hanning(9) / np.hanning(9).sum()
     smooth = np.stack([np.convolve(np.pad(wave[:, k], 4, "edge"), kernel, "valid") for k in range(3)], axis=1)
     return np.asarray(smooth * np.clip(np.arange(count) / 10.0, 0.0, 1.0)[:, None])
-

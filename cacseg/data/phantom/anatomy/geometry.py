@@ -18,7 +18,6 @@ from cacseg.data.phantom.anatomy.veins import cardiac_veins
 from cacseg.data.phantom.population import PatientFacts
 from cacseg.data.phantom.scene import Branch
 
-
 LANDMARK_LINES: Final = (
     "ascending_aorta", "aortic_arch", "descending_aorta", "pulmonary_trunk", "oesophagus", "trachea",
     "right_bronchus", "left_bronchus", "superior_vena_cava", "right_pulmonary_artery", "left_pulmonary_artery",
@@ -116,7 +115,9 @@ def _heart_landmarks(
         "apex": (BASE_MM + (35.0 + LONG_MM * model.facts.left_ventricle_scale) * LONG_AXIS)[None],
         "papillary_muscles": np.concatenate(muscles),
         "pericardium": _pericardium(model, rng),
-        "left_atrial_appendage": np.array([[19.0, 28.0, 15.0], [31.0, 22.0, 20.0], [39.0, 9.0, 22.0], [42.0, -3.0, 19.0]]),
+        "left_atrial_appendage": np.array(
+            [[19.0, 28.0, 15.0], [31.0, 22.0, 20.0], [39.0, 9.0, 22.0], [42.0, -3.0, 19.0]]
+        ),
     }
 
 

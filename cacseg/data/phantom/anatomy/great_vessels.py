@@ -10,7 +10,6 @@ from cacseg.data.phantom.anatomy.frame import Pose
 from cacseg.data.phantom.anatomy.heart import HeartModel
 from cacseg.data.phantom.anatomy.shapes import Array, spline
 
-
 LOWER_MM: Final = np.array([[0.0, 0.0, 0.0], [10.0, 8.0, -18.0], [15.0, 19.0, -42.0], [22.0, 32.0, -68.0]])
 """Course of a lower lobe artery beside its bronchus."""
 
@@ -74,20 +73,35 @@ def _aorta(ascending: Line, chest: Chest) -> dict[str, Line]:
         )
         for name, (root, first, last, wide) in roots.items()
     }
-    return branches | {"aortic_arch": arch, "descending_aorta": _line(down, [lower, lower, 0.96 * lower, 0.93 * lower, 0.88 * lower])}
+    return branches | {
+        "aortic_arch": arch,
+        "descending_aorta": _line(down, [lower, lower, 0.96 * lower, 0.93 * lower, 0.88 * lower]),
+    }
 
 
 def _lung_vessels(model: HeartModel, pose: Pose, trunk: Line) -> dict[str, Line]:
     fork, radius = trunk.points[-1], float(trunk.radius_mm[-1])
     scale = pose.scale
     size = model.facts.left_atrium_scale
-    right = fork + scale * np.array([[0.0, 0.0, 0.0], [-16.0, 9.0, -1.0], [-37.0, 12.0, -4.0], [-58.0, 15.0, -9.0], [-70.0, 20.0, -20.0]])
-    left = fork + scale * np.array([[0.0, 0.0, 0.0], [14.0, 14.0, 4.0], [27.0, 29.0, 2.0], [36.0, 40.0, -10.0], [42.0, 47.0, -28.0]])
+    right = fork + scale * np.array(
+        [[0.0, 0.0, 0.0], [-16.0, 9.0, -1.0], [-37.0, 12.0, -4.0], [-58.0, 15.0, -9.0], [-70.0, 20.0, -20.0]]
+    )
+    left = fork + scale * np.array(
+        [[0.0, 0.0, 0.0], [14.0, 14.0, 4.0], [27.0, 29.0, 2.0], [36.0, 40.0, -10.0], [42.0, 47.0, -28.0]]
+    )
     lines = {
-        "right_pulmonary_artery": _line(right, [0.9 * radius, 0.8 * radius, 0.76 * radius, 0.62 * radius, 0.4 * radius]),
-        "right_lower_artery": _line(right[2] + scale * LOWER_MM * [-1.0, 1.0, 1.0], [0.5 * radius, 0.46 * radius, 0.36 * radius, 0.24 * radius]),
-        "left_lower_artery": _line(left[3] + scale * LOWER_MM * [0.8, 0.8, 1.0], [0.52 * radius, 0.46 * radius, 0.36 * radius, 0.24 * radius]),
-        "left_pulmonary_artery": _line(left, [0.9 * radius, 0.82 * radius, 0.76 * radius, 0.62 * radius, 0.45 * radius]),
+        "right_pulmonary_artery": _line(
+            right, [0.9 * radius, 0.8 * radius, 0.76 * radius, 0.62 * radius, 0.4 * radius]
+        ),
+        "right_lower_artery": _line(
+            right[2] + scale * LOWER_MM * [-1.0, 1.0, 1.0], [0.5 * radius, 0.46 * radius, 0.36 * radius, 0.24 * radius]
+        ),
+        "left_lower_artery": _line(
+            left[3] + scale * LOWER_MM * [0.8, 0.8, 1.0], [0.52 * radius, 0.46 * radius, 0.36 * radius, 0.24 * radius]
+        ),
+        "left_pulmonary_artery": _line(
+            left, [0.9 * radius, 0.82 * radius, 0.76 * radius, 0.62 * radius, 0.45 * radius]
+        ),
     }
     veins = (
         [(22.0, 31.0, 12.0), (40.0, 33.0, 22.0), (58.0, 36.0, 34.0), (72.0, 36.0, 46.0)],
@@ -118,8 +132,12 @@ def _airways(lines: dict[str, Line], chest: Chest) -> dict[str, Line]:
     wide = 8.3 if chest.facts.sex == "M" else 7.2
     carina = np.array([middle, depth, fork_z])
     up = carina + np.array([[0.0, 0.0, 0.0], [1.0, -3.0, 30.0], [0.0, -8.0, 70.0], [0.0, -12.0, 110.0]])
-    right = carina + np.array([[-2.0, 0.0, 0.0], [-14.0, 2.0, -13.0], [-27.0, 5.0, -26.0], [-35.0, 10.0, -50.0], [-40.0, 18.0, -70.0]])
-    left = carina + np.array([[2.0, 0.0, 0.0], [20.0, 4.0, -12.0], [38.0, 10.0, -23.0], [47.0, 20.0, -45.0], [53.0, 32.0, -66.0]])
+    right = carina + np.array(
+        [[-2.0, 0.0, 0.0], [-14.0, 2.0, -13.0], [-27.0, 5.0, -26.0], [-35.0, 10.0, -50.0], [-40.0, 18.0, -70.0]]
+    )
+    left = carina + np.array(
+        [[2.0, 0.0, 0.0], [20.0, 4.0, -12.0], [38.0, 10.0, -23.0], [47.0, 20.0, -45.0], [53.0, 32.0, -66.0]]
+    )
     heights = np.arange(fork_z + 80.0, fork_z - 200.0, -20.0)
     swing = 7.0 * np.clip((fork_z - 60.0 - heights) / 60.0, 0.0, 1.6) + 3.0
     gullet = np.stack([chest.spine_x_mm(heights) + swing, chest.spine_front_mm(heights) - 8.0, heights], axis=1)

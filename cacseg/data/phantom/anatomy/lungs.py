@@ -26,7 +26,7 @@ def grow_tree(
     -------
     Pieces: points (n, 3) about 1.3 mm apart and radii (n,).
     """
-    pieces = []
+    pieces: list[tuple[Array, Array]] = []
     waiting = [(np.asarray(start, np.float64), unit(heading), radius_mm)]
     while waiting and len(pieces) < 70:
         origin, way, radius = waiting.pop(0)
@@ -52,7 +52,9 @@ def paint_lung_trees(canvas: Canvas, geometry: Geometry, rng: np.random.Generato
     """Paint pulmonary arteries, veins and bronchi inside the lungs only."""
     lines, facts = geometry.lines, geometry.facts
     roots: list[tuple[Array, Array, float, bool]] = []
-    for name in (*(f"{side}_{kind}" for side in ("right", "left") for kind in ("pulmonary_artery", "lower_artery", "bronchus")),):
+    for name in (
+        *(f"{side}_{kind}" for side in ("right", "left") for kind in ("pulmonary_artery", "lower_artery", "bronchus")),
+    ):
         line, thick = lines[name].points, lines[name].radius_mm
         outward = np.array([-1.0 if name.startswith("right") else 1.0, 0.0, 0.0])
         air = "bronchus" in name
@@ -63,18 +65,20 @@ def paint_lung_trees(canvas: Canvas, geometry: Geometry, rng: np.random.Generato
             size = min(float(thick[spot]), 5.4) * rng.uniform(0.55, 0.85)
             roots.append((line[spot], way, size, air))
     for number in range(1, 5):
-        line = lines[f"pulmonary_vein_{number}"]
+        vein = lines[f"pulmonary_vein_{number}"]
         for spot in (-1, -1, -3):
-            way = line.points[-1] - line.points[-3]
-            roots.append((line.points[spot], unit(way) + rng.normal(0.0, 0.5, 3), 2.8, False))
-    air = [grow_tree(*root[:3], rng, 1.0) for root in roots if root[3]]
+            way = vein.points[-1] - vein.points[-3]
+            roots.append((vein.points[spot], unit(way) + rng.normal(0.0, 0.5, 3), 2.8, False))
+    bronchi = [grow_tree(*root[:3], rng, 1.0) for root in roots if root[3]]
     blood = [grow_tree(*root[:3], rng, 0.55) for root in roots if not root[3]]
     _stamp(canvas, geometry, blood, 0.0, facts.blood_hu - 5.0)
-    _stamp(canvas, geometry, air, 0.9, -30.0)
-    _stamp(canvas, geometry, air, 0.0, -960.0)
+    _stamp(canvas, geometry, bronchi, 0.9, -30.0)
+    _stamp(canvas, geometry, bronchi, 0.0, -960.0)
 
 
-def _stamp(canvas: Canvas, geometry: Geometry, trees: list[list[tuple[Array, Array]]], wall_mm: float, hu: float) -> None:
+def _stamp(
+    canvas: Canvas, geometry: Geometry, trees: list[list[tuple[Array, Array]]], wall_mm: float, hu: float
+) -> None:
     if not any(trees):
         return
     points = np.concatenate([piece for tree in trees for piece, _ in tree])

@@ -41,7 +41,7 @@ class HeartFields:
 
 def heart_fields(canvas: Canvas, geometry: Geometry, rng: np.random.Generator) -> HeartFields:
     """Evaluate everything that is smooth once, on a 3 mm lattice."""
-    facts, pose = geometry.facts, geometry.pose
+    _facts, pose = geometry.facts, geometry.pose
     box = canvas.box(*HEART_BOX_MM, 3.3)
     points = box.points
     heart = pose.to_heart(points)
@@ -90,10 +90,27 @@ def _edge(geometry: Geometry, points: Array, sac: Array, vessels: dict[str, Arra
     cardiac = cardiac - low * facts.paracardial_fat_mm * 2.2
     edge = cardiac
     spare = {"oesophagus": 3.0, "trachea": 4.0, "descending_aorta": 2.0, "aortic_arch": 3.0, "azygos": 3.0}
-    for name in ("ascending_aorta", "aortic_arch", "descending_aorta", "pulmonary_trunk", "superior_vena_cava", "left_brachiocephalic_vein", "left_subclavian_artery", "trachea", "oesophagus", "azygos"):
+    for name in (
+        "ascending_aorta",
+        "aortic_arch",
+        "descending_aorta",
+        "pulmonary_trunk",
+        "superior_vena_cava",
+        "left_brachiocephalic_vein",
+        "left_subclavian_artery",
+        "trachea",
+        "oesophagus",
+        "azygos",
+    ):
         edge = smooth_union(edge, vessels[name] - spare.get(name, 3.0), 10.0)
     spare_root = 1.5 + 0.15 * facts.paracardial_fat_mm
-    for name in ("right_pulmonary_artery", "left_pulmonary_artery", "right_bronchus", "left_bronchus", "inferior_vena_cava"):
+    for name in (
+        "right_pulmonary_artery",
+        "left_pulmonary_artery",
+        "right_bronchus",
+        "left_bronchus",
+        "inferior_vena_cava",
+    ):
         edge = smooth_union(edge, vessels[name] - spare_root, 8.0)
     edge = smooth_union(edge, _core(geometry, points), 14.0)
     lean = chest.midline_mm + 5.0 + 0.05 * (z + 20.0)

@@ -101,7 +101,7 @@ def spline(control: Array, spacing_mm: float = 1.0, radius_mm: Array | None = No
     fine = np.linspace(0.0, knots[-1], 40 * len(corners))
     curve = _natural(knots, corners, fine)
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
-    count = max(2, int(round(length[-1] / spacing_mm)) + 1)
+    count = max(2, round(length[-1] / spacing_mm) + 1)
     at = np.interp(np.linspace(0.0, length[-1], count), length, fine)
     return _natural(knots, corners, at), np.interp(at, knots, radius)
 

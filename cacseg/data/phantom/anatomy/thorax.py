@@ -1,6 +1,7 @@
 """The wall of the chest: skin, fat, muscle, ribs, cartilage, sternum, spine, shoulder blades, breasts."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cacseg.data.phantom.anatomy.canvas import Canvas, CoarseBox
 from cacseg.data.phantom.anatomy.chest import VERTEBRA_PITCH_MM, Chest
@@ -23,7 +24,9 @@ def paint_wall(canvas: Canvas, box: CoarseBox, chest: Chest, cage: Array, leftwa
     side = np.abs(leftward)
     z = box.points[..., 2]
     spinal = np.exp(-(((box.points[..., 0] - chest.spine_x_mm(z)) / 52.0) ** 4)) * (backward > 0)
-    pectoral = np.clip(-backward, 0.0, 1.0) * np.clip(side * 2.0 - 0.25, 0.0, 1.0) * np.clip((z + 45.0) / 60.0, 0.0, 1.0)
+    pectoral = (
+        np.clip(-backward, 0.0, 1.0) * np.clip(side * 2.0 - 0.25, 0.0, 1.0) * np.clip((z + 45.0) / 60.0, 0.0, 1.0)
+    )
     flank = np.clip((side - 0.6) * 3.0, 0.0, 1.0) * np.clip((z + 90.0) / 110.0, 0.15, 1.0)
     build = 1.0 if facts.sex == "M" else 0.8
     muscle = 9.0 + build * (15.0 * pectoral + 13.0 * flank * (0.6 + 0.5 * np.clip(backward, 0.0, 1.0))) + 20.0 * spinal
@@ -107,7 +110,9 @@ def paint_bones(canvas: Canvas, box: CoarseBox, chest: Chest, cage: Array, leftw
     _paint_blades(canvas, box, chest, cage, leftward, backward)
 
 
-def _paint_ribs(canvas: Canvas, box: CoarseBox, chest: Chest, layer: Array, level: Array, shell: Array) -> None:
+def _paint_ribs(
+    canvas: Canvas, box: CoarseBox, chest: Chest, layer: Array, level: Array, shell: NDArray[np.bool_]
+) -> None:
     facts = chest.facts
     here = np.nonzero(shell)
     depth, height = layer[here], level[here]
@@ -194,7 +199,10 @@ def _paint_blades(canvas: Canvas, box: CoarseBox, chest: Chest, cage: Array, lef
     along = (turn - 0.78) / 0.42
     z = box.points[..., 2]
     lower = np.clip((z - 10.0) / 50.0, 0.0, 1.0)
-    plate = np.maximum(np.abs(cage - 20.0 - 5.0 * np.sin(2.0 * along) - 0.09 * np.maximum(z, 0.0)) - 2.2, (np.abs(along) - lower) * 30.0)
+    plate = np.maximum(
+        np.abs(cage - 20.0 - 5.0 * np.sin(2.0 * along) - 0.09 * np.maximum(z, 0.0)) - 2.2,
+        (np.abs(along) - lower) * 30.0,
+    )
     plate = np.maximum(plate, 12.0 - z)
     fine = box.fine(plate)
     canvas.paint(box.window, fine, 0.8 * facts.cortex_hu, Tissue.BONE)

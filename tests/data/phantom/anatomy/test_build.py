@@ -42,7 +42,9 @@ def test_same_seed_same_bits(record_property: Callable[[str, object], None]) -> 
     assert all(
         np.array_equal(a.points_lps_mm, b.points_lps_mm) for a, b in zip(again.branches, first.branches, strict=True)
     )
-    assert all(np.array_equal(again.landmarks_lps_mm[key], first.landmarks_lps_mm[key]) for key in first.landmarks_lps_mm)
+    assert all(
+        np.array_equal(again.landmarks_lps_mm[key], first.landmarks_lps_mm[key]) for key in first.landmarks_lps_mm
+    )
 
 
 def test_other_seed_other_patient() -> None:

@@ -149,6 +149,11 @@ def test_population_spreads(patient: Geometry) -> None:
 
 
 def test_patients_differ_in_where_the_bifurcation_lies() -> None:
-    spots = np.array([geometry(seed).landmarks["bifurcation"][0] - geometry(seed).landmarks["aortic_valve"].mean(axis=0) for seed in SEEDS])
+    spots = np.array(
+        [
+            geometry(seed).landmarks["bifurcation"][0] - geometry(seed).landmarks["aortic_valve"].mean(axis=0)
+            for seed in SEEDS
+        ]
+    )
     assert np.all(spots.std(axis=0) > 2.0)
     assert np.all(spots.std(axis=0) < 12.0)

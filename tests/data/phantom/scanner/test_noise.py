@@ -41,10 +41,7 @@ def test_the_power_spectrum_is_the_one_measured_on_a_real_scan(canon, shared_dir
     measured = np.array(table["nps_radial_lpmm_HU2mm2"])
     edges = np.concatenate([measured[2:24:2, 0] - 0.015])
     expected = np.array(
-        [
-            measured[(measured[:, 0] >= a) & (measured[:, 0] < b), 1].mean()
-            for a, b in itertools.pairwise(edges)
-        ]
+        [measured[(measured[:, 0] >= a) & (measured[:, 0] < b), 1].mean() for a, b in itertools.pairwise(edges)]
     )
     found = radial_power(21.0 * planes(canon, 16), 0.488, edges)
     assert np.allclose(found, expected, rtol=0.15, atol=20.0)
