@@ -26,12 +26,14 @@ class Clock:
         self.seconds = defaultdict(list)
 
     def run(self, stage, function, *arguments, **rest):
+        """Call a function and remember how long it took."""
         wall, processor = time.perf_counter(), time.process_time()
         result = function(*arguments, **rest)
         self.seconds[stage].append((time.perf_counter() - wall, time.process_time() - processor))
         return result
 
     def report(self):
+        """Print medians."""
         for stage, pairs in self.seconds.items():
             wall, processor = np.median(pairs, axis=0)
             print(f"{stage:28s} {wall:6.2f} s wall {processor:6.2f} s processor   (n = {len(pairs)})")

@@ -17,7 +17,6 @@ from cacseg.infer.sampling import Samples
 from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
 
-
 AIR_REACH_MM: Final = 2.5
 AIR_BELOW_HU: Final = -400.0
 """Where and below which HU air is looked for around a component."""
@@ -37,6 +36,7 @@ class Decision:
     split_share, split_volume_mm3 : least part, of a component, of a second owner that is given its own voxels.
     split_area_mm2 : least part, of a slice piece, of a second artery that is given its own voxels.
     background_bias : added to the log-probability of background; undoes a part of the class weights of training.
+    other_bias : the same for other calcium.
     most_air : a coronary component with more than this share of air ``AIR_REACH_MM`` around its voxels is none: an
         artery runs in fat, while the walls of bronchi and the noisy border of the heart meet the lung.
     largest_other_mm3 : other calcium above this volume is bone, and background.
@@ -45,13 +45,14 @@ class Decision:
     join_probability: float = 0.2
     keep_probability: float = 0.5
     coronary_bias: float = 0.0
-    territory_weight: float = 0.25
+    territory_weight: float = 0.5
     component_share: float = 0.3
     split_share: float = 0.25
     split_volume_mm3: float = 20.0
     split_area_mm2: float = 6.0
-    background_bias: float = 0.0
-    most_air: float = 0.2
+    background_bias: float = 1.0
+    other_bias: float = 0.0
+    most_air: float = 0.4
     largest_other_mm3: float = 1500.0
 
 
@@ -71,7 +72,7 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
     """
     labels = np.zeros(samples.voxels.size, np.uint8)
     confidence = np.zeros(samples.voxels.size, np.float32)
-    biased = _biased(samples.calcium, decision.background_bias)
+    biased = _biased(samples.calcium, decision)
     at, component = _kept(samples, biased, view, decision)
     if at.size == 0:
         return labels, confidence
@@ -99,9 +100,10 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
     return labels, confidence
 
 
-def _biased(probability: NDArray[np.float32], background_bias: float) -> NDArray[np.float32]:
+def _biased(probability: NDArray[np.float32], decision: Decision) -> NDArray[np.float32]:
     changed = probability.copy()
-    changed[:, Label.BACKGROUND] *= np.float32(np.exp(background_bias))
+    changed[:, Label.BACKGROUND] *= np.float32(np.exp(decision.background_bias))
+    changed[:, Label.OTHER] *= np.float32(np.exp(decision.other_bias))
     result: NDArray[np.float32] = changed / changed.sum(axis=1, keepdims=True)
     return result
 

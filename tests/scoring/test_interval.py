@@ -72,12 +72,20 @@ def test_a_higher_level_widens_the_interval(scanned):
     assert widths[0] < 0.5 * widths[2]
 
 
-def test_more_noise_spreads_the_simulated_rescans(scanned):
-    spreads = [
-        rescan_scores(*scanned, RULES["literature"], Noise(sd, 0.6, 0.0), 300, np.random.default_rng(0)).std()
-        for sd in (2.0, 15.0, 40.0)
+def test_noise_brings_up_calcium_below_the_threshold():
+    volume, labels = empty()
+    hu, marked = volume.voxels.copy(), labels.voxels.copy()
+    hu[2, 30:33, 30:33] = 118
+    hu[2, 31, 30:32], marked[2, 31, 30:32] = 140, 2
+    volume, labels = volume.with_voxels(hu), labels.with_voxels(marked)
+    counted = [
+        (
+            rescan_scores(volume, labels, RULES["literature"], Noise(sd, 0.5, 0.0), 300, np.random.default_rng(0)) > 0
+        ).mean()
+        for sd in (0.5, 10.0, 25.0)
     ]
-    assert spreads == sorted(spreads)
+    assert counted[0] == 0
+    assert 0 < counted[1] < counted[2] < 1
 
 
 def test_a_score_of_zero_has_an_upper_limit():

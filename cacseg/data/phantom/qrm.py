@@ -86,9 +86,13 @@ def qrm_scene(large: bool = True, rods: bool = True, insert_z_mm: Sequence[float
     affine = Volume.axial(hu, (STEP_MM,) * 3, (float(x_mm[0]), float(y_mm[0]), float(z_mm[0]))).affine
     bodies = _inserts(insert_z_mm)
     if rods:
-        bodies.append(_rod("calibration", Label.OTHER, (0.03, 0.72), (ROD_START_MM, 47.0), CALIBRATION_RADIUS_MM, 200.0))
+        bodies.append(
+            _rod("calibration", Label.OTHER, (0.03, 0.72), (ROD_START_MM, 47.0), CALIBRATION_RADIUS_MM, 200.0)
+        )
         water = np.hypot(x_mm[None] + 11.0, y_mm[:, None] + 20.7) <= 10.0
-        hu[np.ix_(z_mm >= ROD_START_MM)] = np.where(water & (hu[z_mm >= ROD_START_MM] > 0), WATER_ROD_HU, hu[z_mm >= ROD_START_MM])
+        hu[np.ix_(z_mm >= ROD_START_MM)] = np.where(
+            water & (hu[z_mm >= ROD_START_MM] > 0), WATER_ROD_HU, hu[z_mm >= ROD_START_MM]
+        )
     facts = {"seed": None, "phantom": "QRM cardiac calcification, " + ("large" if large else "small")}
     return Scene(Volume(hu, affine), Volume(classes, affine), (), tuple(bodies), facts)
 

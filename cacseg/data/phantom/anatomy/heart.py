@@ -95,7 +95,7 @@ class HeartModel:
         centre = front + np.array([0.0, 20.5 * size, 0.0])
         body = ellipsoid(points, centre, np.array([31.0, 20.5, 24.0]) * size)
         mouth = self.mitral.centre
-        funnel = np.stack([[*centre, 4.0, -1.0, -4.0], mouth + 5.0 * self.mitral.inflow])
+        funnel = np.stack([np.add(centre, [4.0, -1.0, -4.0]), mouth + 5.0 * self.mitral.inflow])
         return smooth_union(body, tube(points, funnel, np.array([16.0, 0.82 * self.mitral.half_width_mm])), 12.0)
 
     def left_appendage(self, points: Array) -> Array:
@@ -108,7 +108,7 @@ class HeartModel:
         size = self.facts.right_atrium_scale
         centre = np.array([-38.0, 8.0, -12.0])
         body = ellipsoid(points, centre, np.array([22.0, 27.0, 33.0]) * size)
-        funnel = np.stack([[*centre, 4.0, -2.0, -4.0], TRICUSPID_CENTRE_MM])
+        funnel = np.stack([np.add(centre, [4.0, -2.0, -4.0]), TRICUSPID_CENTRE_MM])
         return smooth_union(body, tube(points, funnel, np.array([15.0, TRICUSPID_RADIUS_MM - 2.0])), 12.0)
 
     def right_appendage(self, points: Array) -> Array:
@@ -148,7 +148,9 @@ def muscle(parts: dict[Part, Array], reach_mm: float = 5.0) -> Array:
 def _ascending(facts: PatientFacts, root: AorticRoot) -> tuple[Array, Array]:
     top = root.height_mm * root.axis
     radius = 0.5 * facts.aorta_diameter_mm / facts.heart_scale
-    points = np.stack([top, [*top, -5.0, -2.0, 15.0], [*top, -7.0, -3.0, 34.0], [*top, -4.0, 1.0, 68.0]])
+    points = np.stack(
+        [top, np.add(top, [-5.0, -2.0, 15.0]), np.add(top, [-7.0, -3.0, 34.0]), np.add(top, [-4.0, 1.0, 68.0])]
+    )
     return spline(points, 14.0, np.array([0.96, 1.0, 1.0, 0.98]) * radius)
 
 

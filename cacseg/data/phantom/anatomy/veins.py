@@ -27,7 +27,9 @@ def cardiac_veins(model: HeartModel, tree: tuple[Branch, ...]) -> dict[str, Line
     sinus, sinus_mm = spline(np.concatenate([points[cut::6], points[-1:], mouth]), 1.5)
     sinus_mm = np.linspace(radius[cut], 5.0, len(sinus))
     middle = np.array([(4.0, 4.0, -52.0), (14.0, -14.0, -60.0), (26.0, -34.0, -66.0)])
-    course, thin = spline(np.concatenate([[*mouth, 8.0, 2.0, -6.0], middle]), 1.5, np.array([2.4, 2.2, 1.8, 1.2]))
+    course, thin = spline(
+        np.concatenate([np.add(mouth, [8.0, 2.0, -6.0]), middle]), 1.5, np.array([2.4, 2.2, 1.8, 1.2])
+    )
     return {
         "great_cardiac_vein": Line(points[: cut + 1], radius[: cut + 1]),
         "coronary_sinus": Line(sinus, sinus_mm),
