@@ -38,7 +38,9 @@ def make_study(folder: Path, seed: int) -> Path:
     from cacseg.data.phantom import digital_patient
     from cacseg.data.phantom.dicom import write_study
 
-    scan = digital_patient(seed, "gated", slices=SLICES, burden_total=350.0)
+    scan = digital_patient(
+        seed, "gated", slices=SLICES, increment_mm=3.0, slice_thickness_mm=3.0, target_agatston=350.0
+    )
     return write_study(scan, folder, extras=False)
 
 

@@ -8,12 +8,14 @@
 | zeros   | 200      | no coronary calcium, but valves, aorta, bone, nodes and devices             |
 """
 
+import hashlib
 import json
 import os
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -163,7 +165,7 @@ def family_cases(
 def cached_case(
     family: Family, seed: int, cache: Path | None, make: Callable[[Family, int], LabelledStudy]
 ) -> LabelledStudy:
-    """Read a patient from the cache, or make it and put it there.
+    """Read a patient from the cache, or make it and put it there; one of another phantom's making is made anew.
 
     Raises
     ------
@@ -172,7 +174,7 @@ def cached_case(
     if cache is None:
         return make(family, seed)
     path = cache / family.name / f"{seed}.npz"
-    if path.is_file():
+    if path.is_file() and case_version(path) == phantom_version():
         return read_case(path)
     study = make(family, seed)
     write_case(study, path)
@@ -184,7 +186,7 @@ def write_case(study: LabelledStudy, path: Path) -> None:
 
     Noise does not compress further with more effort, so the fastest level of deflate is used.
     """
-    facts = {"id": study.id, "label_scope": study.label_scope, "facts": dict(study.facts)}
+    facts = {"id": study.id, "label_scope": study.label_scope, "facts": dict(study.facts), "phantom": phantom_version()}
     arrays = {
         "voxels": study.volume.voxels,
         "affine": study.volume.affine,
@@ -198,6 +200,35 @@ def write_case(study: LabelledStudy, path: Path) -> None:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
     part.replace(path)
+
+
+def case_version(path: Path) -> str | None:
+    """Give the version of the phantom that made a cached patient.
+
+    Raises
+    ------
+    UsageError : the file is damaged or is something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            version = json.loads(str(stored["facts"])).get("phantom")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as fault:
+        raise UsageError(f"{path} is not a cached test patient ({fault}); remove it and run again.") from fault
+    return None if version is None else str(version)
+
+
+@cache
+def phantom_version() -> str:
+    """Give a checksum of the code that makes the patients: families are the same only where it is."""
+    import cacseg.data.phantom
+    from cacseg.evaluation import shift
+
+    folder = Path(cacseg.data.phantom.__file__).parent
+    digest = hashlib.sha256()
+    for source in [*sorted(folder.rglob("*.py")), Path(shift.__file__)]:
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def read_case(path: Path) -> LabelledStudy:

@@ -128,7 +128,10 @@ def _heart_findings(heart: HeartBox | None, volume: Volume) -> tuple[Finding, ..
         findings.append(Finding("oblique-slices", Severity.WARNING, message, "Check every lesion's artery."))
     if heart is None or not heart.plausible:
         seen = "nothing" if heart is None else f"{heart.volume_ml:.0f} mL of {heart.middle_hu:.0f} HU"
-        message = f"No heart was found in the scan without contrast (marked as heart: {seen}; expected 120 mL or more of at most 65 HU)."
+        message = (
+            f"No heart was found in the scan without contrast (marked as heart: {seen}; "
+            "expected 120 mL or more of at most 65 HU)."
+        )
         action = "Score a non-contrast scan that shows the heart; check that the right series was chosen."
         return (*findings, Finding("no-heart", Severity.REFUSAL, message, action))
     for side, cut in (("upper", heart.cut_above), ("lower", heart.cut_below)):

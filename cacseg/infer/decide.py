@@ -47,12 +47,12 @@ class Decision:
     coronary_bias: float = 0.0
     territory_weight: float = 0.5
     component_share: float = 0.3
-    split_share: float = 0.25
+    split_share: float = 0.3
     split_volume_mm3: float = 20.0
     split_area_mm2: float = 6.0
-    background_bias: float = 1.0
+    background_bias: float = 1.5
     other_bias: float = 0.0
-    most_air: float = 0.4
+    most_air: float = 0.25
     largest_other_mm3: float = 1500.0
 
 

@@ -17,8 +17,9 @@ def isotropic_volumes_mm3(
 
     Interpolated slices lie at whole multiples of the in-plane spacing (the geometric mean of row and column
     spacing) from the first slice. A voxel of them belongs to the lesion that holds its pixel in the nearer
-    original slice, or else in the other one; it counts at or above the volume threshold, in components of
-    the rule's connectivity and minimum area. Nothing is extrapolated beyond the first and last slice.
+    original slice (of two equally near, the lower), or else in the other one. It counts at or above the volume
+    threshold, in components of the rule's connectivity and minimum area. Nothing is extrapolated beyond the
+    first and last slice.
 
     Parameters
     ----------

@@ -85,6 +85,7 @@ def test_our_own_answers_conform(suite, tmp_path):
     report = check(answers)
     assert report.conforms
     assert report.agreeing == len(cases()) * len(RULES) * 3
+    assert report.table() == "\n".join(report.lines())
     assert report.lines() == [f"{report.agreeing} agree, 0 differ, 0 not answered"]
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cacseg.errors import UsageError
-from cacseg.scoring import RULES, category_of, repeatability_limit, rescan_interval, score
+from cacseg.scoring import RULES, adapt, category_of, repeatability_limit, rescan_interval, score
 from cacseg.scoring.category import AGATSTON_CATEGORIES
-from cacseg.scoring.interval import CALIBRATION, REALISATIONS
+from cacseg.scoring.interval import CALIBRATION, REALISATIONS, interval_from
 from cacseg.scoring.noise import DEFAULT_SD_HU, Noise, measure_noise
 from cacseg.scoring.rescan import noise_pool, rescan_scores, shift_weights, surroundings
 from cacseg.vessels import Label
@@ -106,6 +106,26 @@ def test_calcium_below_the_minimum_area_may_come_up():
     interval = rescan_interval(volume, labels, noise_sd_hu=20.0)
     assert interval.agatston[0] == 0
     assert 0 < interval.category_probability["1-10"] < 1
+
+
+def test_calcium_that_no_simulated_rescan_finds_again_keeps_an_interval():
+    """One painted row of 1 mm2 at the threshold itself: smoothing takes it below, but the score stands."""
+    volume, labels = empty(hu=-80)
+    hu, marked = volume.voxels.copy(), labels.voxels.copy()
+    hu[2, 30, 30:35], marked[2, 30, 30:35] = 130, 2
+    volume, labels = volume.with_voxels(hu), labels.with_voxels(marked)
+    assert score(volume, labels).total.agatston > 0
+    low, high = interval_from(score(volume, labels).total.agatston, None, 0.95)
+    assert low == 0.0
+    assert high > 1.0
+    assert not rescan_scores(
+        volume,
+        labels.with_voxels(marked),
+        adapt(RULES["literature"], 70)[0],
+        Noise(0.0, 0.0, 0.0),
+        8,
+        np.random.default_rng(1),
+    ).any()
 
 
 def test_a_scan_without_noise_and_spread_has_no_interval(scanned):

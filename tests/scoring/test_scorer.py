@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cacseg.errors import UsageError
@@ -77,6 +77,8 @@ def test_permuting_the_arteries_permutes_their_scores(seed, order):
 @given(seed=st.integers(0, 10_000), axis=st.integers(0, 2), rule=st.sampled_from(sorted(set(RULES) - {"philips"})))
 @settings(max_examples=60, deadline=None)
 def test_flipping_the_volume_changes_nothing(seed, axis, rule):
+    # Interpolated halfway between two lesions, a voxel goes to the lower slice: no flip keeps that.
+    assume(axis > 0 or RULES[rule].volume_method == "voxels")
     volume, labels = blobs(seed, spacing=(1.0, 0.5, 0.5))
     there = score(volume, labels, RULES[rule]).total
     flipped = (Volume.axial(np.flip(each.voxels, axis).copy(), (1.0, 0.5, 0.5)) for each in (volume, labels))

@@ -99,7 +99,7 @@ def _paint(canvas: Canvas, geometry: Geometry, rng: np.random.Generator) -> None
     below = diaphragm_distance(chest, wide.points)
     paint_abdomen(canvas, wide, chest, cage, below, rng)
     fields = heart_fields(canvas, geometry, rng)
-    border = np.full(canvas.hu.shape, -1.0, np.float32)
+    border = np.full(canvas.hu.shape, -20.0, np.float32)
     border[fields.box.window] = -fields.box.fine(np.clip(fields.edge, -20.0, 20.0))
     lung = wide.fine(np.maximum(np.maximum(cage + 1.0, 1.0 - below), _spine_guard(chest, wide.points)))
     paint_lungs(canvas, wide.window, np.maximum(lung, border), geometry)

@@ -41,7 +41,7 @@ def paint_wall(canvas: Canvas, box: CoarseBox, chest: Chest, cage: Array, leftwa
     belly = box.fine(cage - muscle)
     canvas.paint(box.window, belly, facts.muscle_hu, Tissue.SOFT)
     between = np.abs(cage - 11.0 - 2.0 * pectoral) - 1.1
-    canvas.body(box, (np.where(muscle > 14.0, between, 5.0)), facts.fat_hu, Tissue.FAT, strength=0.8)
+    canvas.body(box, (np.where(muscle > 14.0, np.minimum(between, 5.0), 5.0)), facts.fat_hu, Tissue.FAT, strength=0.8)
     return skin
 
 
