@@ -13,7 +13,7 @@ from cacseg.errors import UsageError
 from cacseg.evaluation.case import CaseMeasures
 from cacseg.evaluation.compare import ablation_table, compare_evaluations, markdown_table
 from cacseg.evaluation.evaluate import Evaluation, Progress, evaluate, finished_ids
-from cacseg.evaluation.families import FAMILIES, family_cases, family_named
+from cacseg.evaluation.families import FAMILIES, family_cases, family_named, phantom_version
 from cacseg.evaluation.product import product_path
 from cacseg.evaluation.reference_scans import REFERENCE_SCANS, reference_studies
 from cacseg.evaluation.text import summary_text
@@ -81,6 +81,8 @@ def run(args: argparse.Namespace, write: Write, tell: Write) -> int:
         raise UsageError("Say where the report goes: cacseg evaluate ... -o OUT.")
     rule = rule_named(args.rule)
     assign, identity = product_path(args.release, rule, args.threads)
+    if args.family is not None:
+        identity = {**identity, "phantom": phantom_version()}
     name = args.family or args.dataset[0]
     skip = finished_ids(args.out, rule, identity)
     if skip:

@@ -15,7 +15,6 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -217,7 +216,6 @@ def case_version(path: Path) -> str | None:
     return None if version is None else str(version)
 
 
-@cache
 def phantom_version() -> str:
     """Give a checksum of the code that makes the patients: families are the same only where it is."""
     import cacseg.data.phantom
@@ -225,7 +223,8 @@ def phantom_version() -> str:
 
     folder = Path(cacseg.data.phantom.__file__).parent
     digest = hashlib.sha256()
-    for source in [*sorted(folder.rglob("*.py")), Path(shift.__file__)]:
+    sources = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    for source in [*sources, Path(shift.__file__)]:
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -3,10 +3,12 @@ import pytest
 
 from cacseg.data.phantom.population import draw_patient
 from cacseg.errors import UsageError
+from cacseg.evaluation import families
 from cacseg.evaluation.families import (
     FAMILIES,
     FIRST_TEST_SEED,
     cached_case,
+    case_version,
     family_cases,
     family_named,
     make_case,
@@ -84,9 +86,23 @@ def test_a_cached_patient_is_not_made_again(tmp_path, study_maker):
     assert (again.id, again.facts, again.label_scope) == (first.id, first.facts, first.label_scope)
 
 
+def test_a_patient_of_another_phantom_is_made_anew(tmp_path, study_maker, monkeypatch):
+    made = []
+    make = fake_maker(study_maker, made)
+    family = family_named("zeros")
+    monkeypatch.setattr(families, "phantom_version", lambda: "of before")
+    cached_case(family, 10_300_003, tmp_path, make)
+    monkeypatch.undo()
+    cached_case(family, 10_300_003, tmp_path, make)
+    cached_case(family, 10_300_003, tmp_path, make)
+    assert made == [10_300_003, 10_300_003]
+
+
 def test_a_damaged_cache_file_is_named(tmp_path):
     path = tmp_path / "1.npz"
     path.write_bytes(b"PK nothing")
+    with pytest.raises(UsageError, match=r"1\.npz"):
+        case_version(path)
     with pytest.raises(UsageError, match=r"1\.npz"):
         read_case(path)
 
