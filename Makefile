@@ -37,7 +37,7 @@ format: $(DEV)  ## rewrite files in the house format
 $(LIGHT): pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
-	.venv/bin/python -m pip install --quiet --editable .
+	.venv/bin/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
 $(DEV): pyproject.toml

@@ -35,6 +35,8 @@ OPSET: Final = 18
 
 CALCIUM_FILE: Final = "calcium.onnx"
 SCOUT_FILE: Final = "scout.onnx"
+WEIGHTS_FILE: Final = "weights.pt"
+"""Weights in PyTorch's form, for fine-tuning; inference never opens it."""
 
 LARGEST_DIFFERENCE: Final = 2e-3
 """Logits of ONNX Runtime and PyTorch in float32 may differ by this much, relative to their largest size."""
@@ -114,6 +116,9 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     _write_onnx(_Calcium(net), HEART_GRID, 3, ["calcium", "territory"], folder / CALCIUM_FILE)
     _write_onnx(_Heart(scout), SCOUT_GRID, 1, ["heart"], folder / SCOUT_FILE)
+    weights = {f"net.{k}": v for k, v in net.state_dict().items()}
+    weights |= {f"scout.{k}": v for k, v in scout.state_dict().items()}
+    torch.save({"state_dict": weights}, folder / WEIGHTS_FILE)
     metadata = release_metadata(folder, name, release_version, decision, run)
     (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
     parity = compare(net, scout, folder, samples, volumes)

@@ -6,7 +6,6 @@ a gain on one hospital's scans that costs another family is seen before anybody 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,9 +127,3 @@ def _lost(rows: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> list[str]:
         for old, new in zip(sides["before"], sides["after"], strict=True)
         if old["right"] and not new["right"]
     ]
-
-
-def checkpoint_of(release: Release) -> Path | None:
-    """The checkpoint kept beside a release, from which fine-tuning starts; None when it was not kept."""
-    path = release.folder / "weights.ckpt"
-    return path if path.is_file() else None

@@ -26,7 +26,8 @@ class CalciumModule(LightningModule):
     weight_decay : of AdamW.
     loss : weights of the terms.
     channels_last : memory format; pays on GPU with mixed precision.
-    start_from : checkpoint whose weights training starts from (fine-tuning).
+    start_from : weights that training starts from: a release's ``weights.pt``, or a checkpoint of one's own (which,
+        being a pickle, must come from a trusted place).
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class CalciumModule(LightningModule):
         self.warmup_steps = warmup_steps
         self.counts = torch.zeros(len(Label), 3)
         if start_from is not None:
-            self.load_state_dict(torch.load(Path(start_from), map_location="cpu", weights_only=False)["state_dict"])
+            path = Path(start_from)
+            stored = torch.load(path, map_location="cpu", weights_only=path.suffix == ".pt")
+            self.load_state_dict(stored["state_dict"])
         if channels_last:
             self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 

@@ -6,6 +6,7 @@ from cacseg.infer.sampling import Samples
 from cacseg.vessels import Label
 from cacseg.volume import Volume
 
+PLAIN = Decision(background_bias=0.0)
 VIEW = Volume.axial(np.zeros((6, 40, 40), np.int16), (3.0, 0.5, 0.5))
 
 
@@ -36,13 +37,13 @@ def block(slices: range, rows: range, columns: range) -> np.ndarray:
 
 def labelled(made: Samples, **settings: float) -> np.ndarray:
     result = np.zeros(VIEW.shape, np.uint8)
-    result.reshape(-1)[made.voxels] = decide(made, VIEW, Decision(**settings))[0]
+    result.reshape(-1)[made.voxels] = decide(made, VIEW, Decision(**{"background_bias": 0.0, **settings}))[0]
     return result
 
 
 def test_a_clear_plaque_keeps_its_artery_and_its_confidence() -> None:
     made = samples([(block(range(2), range(5, 9), range(5, 9)), {Label.LCX: 0.9}, 400)])
-    labels, confidence = decide(made, VIEW, Decision())
+    labels, confidence = decide(made, VIEW, PLAIN)
     assert set(labels.tolist()) == {Label.LCX}
     assert confidence.min() > 0.85
     assert confidence.max() <= 1.0
@@ -50,7 +51,7 @@ def test_a_clear_plaque_keeps_its_artery_and_its_confidence() -> None:
 
 def test_noise_is_background() -> None:
     made = samples([(block(range(1), range(5, 6), range(5, 7)), {Label.LAD: 0.3}, 140)])
-    labels, confidence = decide(made, VIEW, Decision())
+    labels, confidence = decide(made, VIEW, PLAIN)
     assert not labels.any()
     assert not confidence.any()
 
@@ -107,34 +108,34 @@ def test_territory_breaks_a_tie_between_arteries() -> None:
     made = samples([(block(range(1), range(5, 10), range(5, 10)), {Label.LAD: 0.46, Label.LCX: 0.44}, 400)])
     near_lcx = np.tile(np.array([0.1, 0.05, 0.1, 0.7, 0.05], np.float32), (made.voxels.size, 1))
     moved = Samples(made.voxels, made.hu, made.calcium, near_lcx, made.candidates)
-    assert set(decide(moved, VIEW, Decision())[0].tolist()) == {Label.LCX}
-    assert set(decide(moved, VIEW, Decision(territory_weight=0.0))[0].tolist()) == {Label.LAD}
+    assert set(decide(moved, VIEW, PLAIN)[0].tolist()) == {Label.LCX}
+    assert set(decide(moved, VIEW, Decision(territory_weight=0.0, background_bias=0.0))[0].tolist()) == {Label.LAD}
 
 
 def test_the_wall_of_a_bronchus_is_no_artery() -> None:
     voxels = VIEW.voxels.copy()
     voxels[:2, :, 14:] = -900
     wall = samples([(block(range(2), range(5, 15), range(10, 14)), {Label.LCX: 0.9}, 250)])
-    labels, _ = decide(wall, Volume(voxels, VIEW.affine), Decision())
+    labels, _ = decide(wall, Volume(voxels, VIEW.affine), PLAIN)
     assert set(labels.tolist()) == {Label.OTHER}
-    assert set(decide(wall, VIEW, Decision())[0].tolist()) == {Label.LCX}
+    assert set(decide(wall, VIEW, PLAIN)[0].tolist()) == {Label.LCX}
 
 
 def test_bone_called_other_is_background() -> None:
     bone = samples([(block(range(6), range(40), range(30)), {Label.OTHER: 0.9}, 500)])
-    labels, confidence = decide(bone, VIEW, Decision())
+    labels, confidence = decide(bone, VIEW, PLAIN)
     assert not labels.any()
     assert not confidence.any()
 
 
 def test_background_bias_rejects_doubtful_calcium() -> None:
     made = samples([(block(range(1), range(5, 8), range(5, 8)), {Label.LAD: 0.6}, 200)])
-    assert set(decide(made, VIEW, Decision())[0].tolist()) == {Label.LAD}
+    assert set(decide(made, VIEW, PLAIN)[0].tolist()) == {Label.LAD}
     assert not decide(made, VIEW, Decision(background_bias=1.0))[0].any()
 
 
 def test_nothing_to_decide() -> None:
-    labels, confidence = decide(samples([(np.zeros((0, 3), int), {}, 0)]), VIEW, Decision())
+    labels, confidence = decide(samples([(np.zeros((0, 3), int), {}, 0)]), VIEW, PLAIN)
     assert labels.size == confidence.size == 0
 
 

@@ -10,6 +10,7 @@ from cacseg.infer import load_release
 from cacseg.train.cli import main
 from cacseg.train.data import CachedData, StepSampler, samples_in
 from cacseg.train.export import export, load_networks
+from cacseg.train.module import CalciumModule
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -110,10 +111,24 @@ def test_export_gives_the_same_numbers_as_pytorch(finished: Path, cache_dir: Pat
     assert parity["cells_changed"] == 0
     release = load_release(folder)
     assert release.name == "tiny"
-    assert sorted(path.name for path in folder.iterdir()) == ["calcium.onnx", "metadata.json", "scout.onnx"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "calcium.onnx",
+        "metadata.json",
+        "scout.onnx",
+        "weights.pt",
+    ]
     block = release.metadata["cacseg"]
     assert block["parity"] == parity
     assert block["run"]["step"] == 5
+
+
+def test_a_release_can_be_fine_tuned(finished: Path, cache_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "release"
+    export(finished / "checkpoints" / "last.ckpt", folder, name="tiny", volumes=1)
+    settings = {"channels": [4, 4], "strides": [2], "residual_units": 1, "feature_channels": 4, "head_channels": 4}
+    module = CalciumModule(**settings, start_from=str(folder / "weights.pt"))
+    trained = weights(finished / "checkpoints" / "last.ckpt")
+    assert all(torch.equal(value, trained[name]) for name, value in module.state_dict().items())
 
 
 def test_export_needs_a_checkpoint(tmp_path: Path) -> None:
