@@ -130,7 +130,7 @@ def _heart_findings(heart: HeartBox | None, volume: Volume) -> tuple[Finding, ..
         seen = "nothing" if heart is None else f"{heart.volume_ml:.0f} mL of {heart.middle_hu:.0f} HU"
         message = (
             f"No heart was found in the scan without contrast (marked as heart: {seen}; "
-            "expected 120 mL or more of at most 65 HU)."
+            "expected 120 mL or more of at most 90 HU)."
         )
         action = "Score a non-contrast scan that shows the heart; check that the right series was chosen."
         return (*findings, Finding("no-heart", Severity.REFUSAL, message, action))

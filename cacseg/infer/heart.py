@@ -22,7 +22,7 @@ SMALLEST_HEART_ML: Final = 120.0
 """Less marked volume than this is no heart (an adult heart with its blood measures about 500-900 mL; a scan
 that shows a part of it is met by ``HeartBox.cut_above`` and ``cut_below``)."""
 
-DENSEST_HU: Final = 65.0
+DENSEST_HU: Final = 90.0
 """Blood and muscle without contrast measure 35 to 60 HU; the middle of a test object or an enhanced heart more."""
 
 
