@@ -152,6 +152,8 @@ def _score_chosen(
 ) -> Outcome:
     from cacseg.risk import assess
     from cacseg.scoring import adapt, rescan_interval, score
+    from cacseg.scoring.mass import calibrate_mass
+    from cacseg.scoring.rods import find_rods
 
     acquisition = chosen.acquisition
     adapted = [adapt(rule, acquisition.kvp, tin_filter=acquisition.tin_filter) for rule in rules]
@@ -165,13 +167,20 @@ def _score_chosen(
         return _refusal(replace(study, findings=findings), settings, clock)
     labels = chosen.volume.with_voxels(assignment.labels)
     progress("scoring")
+    with clock.part("mass"):
+        calibration = calibrate_mass(
+            dicom_factor=acquisition.mass_factor,
+            rods=find_rods(chosen.volume),
+            kvp=acquisition.kvp,
+            tin_filter=acquisition.tin_filter,
+        )
     with clock.part("score"):
         scorings = [
             score(
                 chosen.volume,
                 chosen.volume.with_voxels(labelled[one.counted_volume_hu].labels),
                 one,
-                mass_factor=acquisition.mass_factor,
+                mass_factor=calibration.factor,
                 confidence=labelled[one.counted_volume_hu].confidence,
             )
             for one, _ in adapted
@@ -195,6 +204,7 @@ def _score_chosen(
         risk=risk,
         provenance=_provenance(settings, release, clock),
         other_rules=tuple(scorings[1:]),
+        mass=asdict(calibration),
     )
     return Outcome(result, chosen.volume, assignment.labels, chosen.sources, chosen.frame_numbers)
 

@@ -53,6 +53,8 @@ def test_infer_writes_every_form_and_a_valid_result(scored):
         sum(score["agatston"] for score in result["scores"]["vessels"].values())
     )
     assert result["provenance"]["threads"] == 2
+    assert result["mass"]["factor"] > 0
+    assert result["mass"]["source"]
     assert len(result["provenance"]["model"]["sha256"]) == 64
 
 
