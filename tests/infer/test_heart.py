@@ -45,10 +45,18 @@ def test_a_heart_cut_by_the_end_of_the_scan_says_so(ball_heart: Callable[..., Vo
 
 def test_a_dense_block_is_no_heart(ball_heart: Callable[..., Volume]) -> None:
     scan = ball_heart()
-    voxels = np.where(scan.voxels > 0, 72, scan.voxels).astype(np.int16)
+    voxels = np.where(scan.voxels > 0, 100, scan.voxels).astype(np.int16)
     box = find_heart(axial_view(Volume(voxels, scan.affine)), dense)
     assert box is not None
     assert not box.plausible
+
+
+def test_a_heart_on_a_scanner_that_reads_high_is_still_a_heart(ball_heart: Callable[..., Volume]) -> None:
+    scan = ball_heart(50.0)
+    voxels = np.where(scan.voxels > 0, 75, scan.voxels).astype(np.int16)
+    box = find_heart(axial_view(Volume(voxels, scan.affine)), dense)
+    assert box is not None
+    assert box.plausible
 
 
 def test_a_small_thing_is_no_heart(ball_heart: Callable[..., Volume]) -> None:
