@@ -1,1 +1,1 @@
-"""TODO room docstring."""
+"""Where training and test images come from: digital patients (``phantom``) and labelled datasets (``readers``)."""

@@ -149,8 +149,23 @@ def _write_onnx(net: nn.Module, grid: GridSpec, channels: int, outputs: list[str
             external_data=False,
             verbose=False,
         )
-    program.save(str(path), external_data=False)
-    onnx.checker.check_model(str(path))
+    model = without_traces(program.model_proto)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Copy a model without what the exporter writes about its making: stack traces with paths of the machine."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    graph = bare.graph
+    parts = [bare, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]
+    for function in bare.functions:
+        parts += [function, *function.node]
+    for part in parts:
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    return bare
 
 
 def release_metadata(

@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+import cacseg
 from cacseg.errors import UsageError
 from cacseg.infer import load_release
 from cacseg.train.cli import main
@@ -117,6 +118,8 @@ def test_export_gives_the_same_numbers_as_pytorch(finished: Path, cache_dir: Pat
         "scout.onnx",
         "weights.pt",
     ]
+    here = str(Path(cacseg.__file__).parent).encode()
+    assert not any(here in (folder / name).read_bytes() for name in ("calcium.onnx", "scout.onnx"))
     block = release.metadata["cacseg"]
     assert block["parity"] == parity
     assert block["run"]["step"] == 5
