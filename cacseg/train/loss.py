@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.train.sample import TISSUE_CLASS, UNKNOWN
+from cacseg.vessels import Label
 
 AWAY: Final = (
     Tissue.OUTSIDE,
@@ -37,6 +38,7 @@ class LossWeights:
     calcium_classes : cross-entropy weight per ``Label``; about the inverse square root of how often a candidate
         cell has that class, which avoids over-calling the rare left main artery. Background is noise here.
     elsewhere : weight of background cells not known to lie in the heart or its vessels: bone, many and easy.
+    other_near : weight of other calcium and metal in the heart or beside an artery, where it is taken for coronary.
     territory_classes : away from any artery, LM, LAD, LCX, RCA.
     """
 
@@ -47,11 +49,12 @@ class LossWeights:
     heart: float = 0.5
     calcium_classes: tuple[float, ...] = (0.1, 2.6, 1.0, 1.35, 1.1, 1.45, 1.55, 0.85, 0.25)
     elsewhere: float = 0.02
+    other_near: float = 1.0
     territory_classes: tuple[float, ...] = (0.15, 2.0, 1.0, 1.0, 1.0)
 
 
 def calcium_terms(
-    logits: Tensor, target: Tensor, fraction: Tensor, tissue: Tensor, weights: LossWeights
+    logits: Tensor, target: Tensor, fraction: Tensor, tissue: Tensor, territory: Tensor, weights: LossWeights
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy and one-minus-Dice over the candidate cells.
 
@@ -60,7 +63,7 @@ def calcium_terms(
     logits : (n, 9, slice, row, column).
     target : (n, slice, row, column) uint8.
     fraction : (n, slice, row, column) share of candidate voxels; fuller cells weigh more.
-    tissue : (n, slice, row / 2, column / 2) uint8 tissue classes.
+    tissue, territory : (n, slice, row / 2, column / 2) uint8 tissue classes and arteries nearby.
     """
     known = (target != UNKNOWN).reshape(-1).nonzero()[:, 0]
     classes = logits.shape[1]
@@ -72,9 +75,11 @@ def calcium_terms(
     per_class = torch.tensor(weights.calcium_classes, device=logits.device)
     heart = torch.zeros(UNKNOWN + 1, dtype=torch.bool, device=logits.device)
     heart[list(HEART_CLASSES)] = True
-    in_heart = heart[tissue.long()].repeat_interleave(2, -1).repeat_interleave(2, -2).reshape(-1)[known]
+    in_heart = _unfolded(heart[tissue.long()])[known]
+    near = in_heart | _unfolded((territory > 0) & (territory != UNKNOWN))[known]
     amount = 0.25 + fraction.reshape(-1)[known]
-    weight = torch.where((truth == 0) & ~in_heart, weights.elsewhere, per_class[truth]) * amount
+    weight = torch.where((truth == 0) & ~in_heart, weights.elsewhere, per_class[truth])
+    weight = torch.where((truth == int(Label.OTHER)) & near, weights.other_near, weight) * amount
     each = functional.cross_entropy(scores, truth, reduction="none")
     entropy = (weight * each).sum() / weight.sum().clamp_min(1e-6)
     amount = amount[:, None]
@@ -86,6 +91,11 @@ def calcium_terms(
     loss = 1.0 - (2.0 * shared + 1.0) / (either + 1.0)
     overlap = loss[1:][present].mean() if present.any() else loss[1:].mean()
     return entropy, overlap
+
+
+def _unfolded(coarse: Tensor) -> Tensor:
+    """Repeat (n, slice, row, column) cells for the four fine cells of each, flat."""
+    return coarse.repeat_interleave(2, -1).repeat_interleave(2, -2).reshape(-1)
 
 
 def dense_term(logits: Tensor, target: Tensor, class_weights: tuple[float, ...] | None) -> Tensor:

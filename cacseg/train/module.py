@@ -64,7 +64,9 @@ class CalciumModule(LightningModule):
     def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Give every term of the loss and the calcium logits."""
         calcium, territory, tissue = self.net(batch["cells"])
-        entropy, overlap = calcium_terms(calcium, batch["calcium"], batch["cells"][:, 1], batch["tissue"], self.loss)
+        entropy, overlap = calcium_terms(
+            calcium, batch["calcium"], batch["cells"][:, 1], batch["tissue"], batch["territory"], self.loss
+        )
         terms = {
             "calcium": self.loss.calcium * entropy,
             "overlap": self.loss.overlap * overlap,

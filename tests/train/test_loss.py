@@ -4,6 +4,7 @@ import torch
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.train.loss import LossWeights, calcium_terms, dense_term, heart_term
 from cacseg.train.sample import TISSUE_CLASS, UNKNOWN
+from cacseg.vessels import Label
 
 WEIGHTS = LossWeights()
 
@@ -13,8 +14,10 @@ def certain(target: torch.Tensor, classes: int) -> torch.Tensor:
     return 30.0 * hot.movedim(-1, 1).float()
 
 
-def no_tissue(target: torch.Tensor) -> torch.Tensor:
-    return torch.full_like(target, UNKNOWN)[..., ::2, ::2]
+def dense_unknown(target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tissue and territory of a patient of whom only calcium is labelled."""
+    unknown = torch.full_like(target, UNKNOWN)[..., ::2, ::2]
+    return unknown, unknown
 
 
 @pytest.fixture
@@ -27,14 +30,16 @@ def target() -> torch.Tensor:
 
 
 def test_a_certain_and_right_answer_costs_nothing(target: torch.Tensor) -> None:
-    entropy, overlap = calcium_terms(certain(target, 9), target, torch.ones(target.shape), no_tissue(target), WEIGHTS)
+    entropy, overlap = calcium_terms(
+        certain(target, 9), target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS
+    )
     assert entropy < 1e-6
     assert overlap < 1e-6
 
 
 def test_a_wrong_answer_costs_and_teaches(target: torch.Tensor) -> None:
     logits = torch.zeros(2, 9, 3, 4, 4, requires_grad=True)
-    entropy, overlap = calcium_terms(logits, target, torch.ones(target.shape), no_tissue(target), WEIGHTS)
+    entropy, overlap = calcium_terms(logits, target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS)
     (entropy + overlap).backward()
     assert float(entropy.detach()) == pytest.approx(2.197, abs=1e-3)
     assert overlap > 0.3
@@ -46,7 +51,7 @@ def test_a_wrong_answer_costs_and_teaches(target: torch.Tensor) -> None:
 def test_nothing_known_costs_nothing_but_keeps_the_graph() -> None:
     unknown = torch.full((1, 2, 4, 4), UNKNOWN, dtype=torch.uint8)
     logits = torch.ones(1, 9, 2, 4, 4, requires_grad=True)
-    entropy, overlap = calcium_terms(logits, unknown, torch.ones(unknown.shape), no_tissue(unknown), WEIGHTS)
+    entropy, overlap = calcium_terms(logits, unknown, torch.ones(unknown.shape), *dense_unknown(unknown), WEIGHTS)
     dense = dense_term(logits, unknown, None)
     heart = heart_term(logits[:, :1], unknown)
     total = entropy + overlap + dense + heart
@@ -62,7 +67,7 @@ def test_rare_classes_weigh_more() -> None:
     wrong_lm[:, 0] = 3.0
     wrong_background = torch.zeros(1, 9, 1, 2, 2)
     wrong_background[:, 1] = 3.0
-    given = (target, torch.ones(target.shape), no_tissue(target), WEIGHTS)
+    given = (target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS)
     assert calcium_terms(wrong_lm, *given)[0] > calcium_terms(wrong_background, *given)[0]
 
 
@@ -73,8 +78,24 @@ def test_background_elsewhere_weighs_less_than_noise_in_the_heart() -> None:
     wrong_in_bone, wrong_in_noise = torch.zeros(1, 9, 1, 2, 4), torch.zeros(1, 9, 1, 2, 4)
     wrong_in_bone[:, 2, :, :, :2] = 3.0
     wrong_in_noise[:, 2, :, :, 2:] = 3.0
-    given = (target, torch.ones(target.shape), tissue, WEIGHTS)
+    given = (target, torch.ones(target.shape), tissue, torch.zeros_like(tissue), WEIGHTS)
     assert calcium_terms(wrong_in_noise, *given)[0] > calcium_terms(wrong_in_bone, *given)[0]
+
+
+@pytest.mark.parametrize("where", ["artery", "heart"])
+def test_metal_near_an_artery_weighs_more_than_elsewhere(where: str) -> None:
+    target = torch.full((1, 1, 2, 4), Label.OTHER, dtype=torch.uint8)
+    tissue = torch.full((1, 1, 1, 2), TISSUE_CLASS[Tissue.SOFT], dtype=torch.uint8)
+    territory = torch.zeros_like(tissue)
+    if where == "artery":
+        territory[..., 1] = Label.LAD
+    else:
+        tissue[..., 1] = TISSUE_CLASS[Tissue.MYOCARDIUM]
+    wrong_away, wrong_near = torch.zeros(1, 9, 1, 2, 4), torch.zeros(1, 9, 1, 2, 4)
+    wrong_away[:, 2, :, :, :2] = 3.0
+    wrong_near[:, 2, :, :, 2:] = 3.0
+    given = (target, torch.ones(target.shape), tissue, territory, WEIGHTS)
+    assert calcium_terms(wrong_near, *given)[0] > calcium_terms(wrong_away, *given)[0]
 
 
 def test_heart_term_prefers_the_heart() -> None:
