@@ -93,7 +93,8 @@ class Volume:
     @property
     def voxel_volume_mm3(self) -> float:
         """Volume of one voxel: slice increment (not thickness) times pixel area."""
-        return float(abs(np.linalg.det(self.affine[:3, :3])))
+        slices, rows, columns = self.affine[:3, :3].T
+        return float(abs(slices @ np.cross(rows, columns)))
 
     def to_world(self, indices: ArrayLike) -> NDArray[np.float64]:
         """Map (n, 3) (slice, row, column) indices, fractions allowed, to (n, 3) LPS mm."""

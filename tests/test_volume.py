@@ -87,3 +87,11 @@ def test_bad_shapes_are_refused():
         Volume(np.zeros((2, 2, 2)), np.zeros((4, 4)))
     with pytest.raises(UsageError, match="Expected an array"):
         volume_along(DIRECTIONS[0]).with_voxels(np.zeros((1, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    "spacing_mm", [(3.0, 1.0, 1.0), (3.0, 0.5, 0.5), (3.0, 0.7, 0.7), (0.625, 0.9765625, 0.9765625)]
+)
+def test_volume_of_a_voxel_is_exact_on_an_axial_grid(spacing_mm: tuple[float, float, float]) -> None:
+    slices, rows, columns = spacing_mm
+    assert Volume.axial(np.zeros((2, 2, 2), np.int16), spacing_mm).voxel_volume_mm3 == slices * (rows * columns)

@@ -69,20 +69,9 @@ def read_segmented_study(study_id: str, folder: Path, segmentations: tuple[Path,
         if _referenced_series(seg) != series:
             repairs.append(f"{path.name} refers to series {_referenced_series(seg)}, not {series}: dropped")
             continue
-        meanings, read_as = _segments(seg)
-        repairs += [f"{path.name}: {repair}" for repair in read_as]
-        known |= set(meanings.values())
-        for number, label in meanings.items():
-            part = _segment(seg, number)
-            if part is None:
-                repairs.append(f"{path.name}: segment {number} ({label.name}) holds no frame")
-                continue
-            placed, moved = placed_on(image.volume, part)
-            repairs += [f"{path.name}, {label.name}: {repair}" for repair in moved]
-            taken = (placed > 0) & (labels > 0) & (labels != label)
-            if taken.any():
-                repairs.append(f"{path.name}: {int(taken.sum())} voxels of {label.name} already had another label")
-            labels[(placed > 0) & (labels == 0)] = label
+        painted, said = _paint(labels, seg, image.volume)
+        known |= painted
+        repairs += [f"{path.name}: {repair}" for repair in said]
     if not known:
         raise UnreadableError(f"{folder}: no segment names an artery or other calcium; see docs/datasets.md.")
     labels, cleared = only_calcium(image.volume, labels)
@@ -106,17 +95,28 @@ def labels_of_segmentation(path: Path, image: Volume) -> NDArray[np.uint8]:
     """
     import highdicom
 
-    seg = highdicom.seg.segread(path)
-    meanings, _ = _segments(seg)
-    if not meanings:
-        raise UnreadableError(f"{path.name}: no segment names an artery or other calcium; see docs/datasets.md.")
     labels = np.zeros(image.shape, np.uint8)
+    known, _ = _paint(labels, highdicom.seg.segread(path), image)
+    if not known:
+        raise UnreadableError(f"{path.name}: no segment names an artery or other calcium; see docs/datasets.md.")
+    return labels
+
+
+def _paint(labels: NDArray[np.uint8], seg: Any, image: Volume) -> tuple[set[Label], list[str]]:
+    """Put the known segments on what is still background in ``labels``; give their labels and what was repaired."""
+    meanings, repairs = _segments(seg)
     for number, label in meanings.items():
         part = _segment(seg, number)
-        if part is not None:
-            placed, _ = placed_on(image, part)
-            labels[(placed > 0) & (labels == 0)] = label
-    return labels
+        if part is None:
+            repairs.append(f"segment {number} ({label.name}) holds no frame")
+            continue
+        placed, moved = placed_on(image, part)
+        repairs += [f"{label.name}: {repair}" for repair in moved]
+        taken = (placed > 0) & (labels > 0) & (labels != label)
+        if taken.any():
+            repairs.append(f"{int(taken.sum())} voxels of {label.name} already had another label")
+        labels[(placed > 0) & (labels == 0)] = label
+    return set(meanings.values()), repairs
 
 
 def _segments(seg: Any) -> tuple[Mapping[int, Label], list[str]]:
