@@ -74,7 +74,7 @@ def assign(volume: Volume, release: Release, *, rule_threshold_hu: float = 130.0
     findings = _heart_findings(heart, volume)
     if heart is None or not heart.plausible:
         return Assignment(labels, confidence, heart, findings, timings)
-    samples = _sampled(view, heart, release, rule_threshold_hu, timings)
+    samples = sampled(view, heart, release, rule_threshold_hu, timings)
     start = perf_counter()
     decided, certainty = decide(samples, view, Decision(**release.decision))
     at = np.unravel_index(samples.voxels, view.shape)
@@ -85,9 +85,16 @@ def assign(volume: Volume, release: Release, *, rule_threshold_hu: float = 130.0
     return Assignment(labels, confidence, heart, findings, timings)
 
 
-def _sampled(
-    view: Volume, heart: HeartBox, release: Release, threshold_hu: float, timings: dict[str, float]
-) -> Samples:
+def sampled(view: Volume, heart: HeartBox, release: Release, threshold_hu: float, timings: dict[str, float]) -> Samples:
+    """Run the network around the heart and carry its scores to the candidate voxels.
+
+    Parameters
+    ----------
+    view : the scan, axial view.
+    heart : where to look.
+    threshold_hu : lowest candidate HU, inclusive.
+    timings : seconds of each stage are added here.
+    """
     parts = []
     for centre, slices in _windows(view, heart, release.grid.extent_mm[0]):
         start = perf_counter()

@@ -1,0 +1,160 @@
+"""Choose the settings of the decision rule on digital patients that neither training nor the test families see.
+
+    python train/tune_decision.py models/cacseg-unet-1 --gated 40 --chest 10 --shifted 10
+
+One setting at a time is moved to the value that serves best, until none helps. What serves: the mean of voxel F1
+(coronary, LM, LAD, LCX, RCA), the share of patients in the right category, and the share of those without coronary
+calcium that score exactly 0. Validation seeds lie from 900,000 to 999,999. The chosen settings are printed as JSON;
+`--write` puts them into the release's metadata.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cacseg.infer import load_release
+from cacseg.infer.assign import sampled
+from cacseg.infer.decide import Decision, decide
+from cacseg.infer.grid import axial_array, axial_view
+from cacseg.infer.heart import find_heart
+from cacseg.infer.release import METADATA
+from cacseg.infer.sampling import Samples
+from cacseg.scoring import RULES, category_of, score
+from cacseg.vessels import CORONARY
+from cacseg.volume import Volume
+
+FIRST_SEED = {"gated": 900_301, "chest": 900_401, "shifted": 900_501}
+"""At most 100 patients of each."""
+
+CHOICES = {
+    "background_bias": (0.5, 1.0, 1.5, 2.0, 2.5),
+    "other_bias": (-0.5, 0.0, 0.5, 1.0),
+    "coronary_bias": (-0.6, -0.3, 0.0, 0.3, 0.6),
+    "keep_probability": (0.4, 0.5, 0.6, 0.7),
+    "join_probability": (0.1, 0.2, 0.35),
+    "territory_weight": (0.2, 0.35, 0.5, 0.65, 0.8),
+    "component_share": (0.1, 0.3, 0.5),
+    "split_share": (0.15, 0.2, 0.3, 0.4),
+    "split_volume_mm3": (10.0, 20.0, 40.0),
+    "split_area_mm2": (3.0, 6.0, 10.0),
+    "most_air": (0.15, 0.2, 0.25, 0.35, 0.5),
+}
+LEAST_GAIN = 1e-3
+CORONARY_LABELS = [int(label) for label in CORONARY]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One patient as the network saw it: candidates with probabilities, and the true labels."""
+
+    view: Volume
+    truth: NDArray[np.uint8]
+    samples: Samples
+    agatston: float
+
+
+def see(job: tuple[str, int, str]) -> Seen | None:
+    """Scan a patient and run the networks; ``None`` where no heart is found."""
+    from cacseg.data.phantom import digital_patient
+
+    family, seed, folder = job
+    release = load_release(folder, threads=1)
+    scan = digital_patient(seed, family=family)
+    view = axial_view(scan.volume)
+    truth = np.ascontiguousarray(axial_array(scan.labels.voxels, scan.labels.affine))
+    heart = find_heart(view, release.predict_heart, release.scout_grid)
+    if heart is None or not heart.plausible:
+        return None
+    samples = sampled(view, heart, release, 130.0, {})
+    return Seen(view, truth, samples, score(view, view.with_voxels(truth), RULES["literature"]).total.agatston)
+
+
+def worth(patients: Sequence[Seen], decision: Decision) -> dict[str, float]:
+    """Measure a decision rule; ``worth`` is the mean that is made as large as possible."""
+    hit, false, missed = (np.zeros(len(CORONARY) + 1) for _ in range(3))
+    right, zeros, kept_zero, false_score = 0, 0, 0, 0.0
+    for one in patients:
+        decided, _ = decide(one.samples, one.view, decision)
+        labels = np.zeros(one.view.shape, np.uint8)
+        labels.reshape(-1)[one.samples.voxels] = decided
+        for row, (guess, truth) in enumerate(_masks(labels, one.truth)):
+            both = int((guess & truth).sum())
+            hit[row] += both
+            false[row] += int(guess.sum()) - both
+            missed[row] += int(truth.sum()) - both
+        found = score(one.view, one.view.with_voxels(labels), RULES["literature"]).total.agatston
+        right += category_of(found) == category_of(one.agatston)
+        if one.agatston == 0:
+            zeros, kept_zero, false_score = zeros + 1, kept_zero + (found == 0), false_score + found
+    f1 = 2 * hit / np.maximum(2 * hit + false + missed, 1)
+    parts = {name: float(value) for name, value in zip(("coronary", "LM", "LAD", "LCX", "RCA"), f1, strict=True)}
+    parts["category"] = right / len(patients)
+    if zeros:
+        parts["zeros"] = kept_zero / zeros
+    extra = {
+        "sensitivity": float(hit[0] / max(hit[0] + missed[0], 1)),
+        "precision": float(hit[0] / max(hit[0] + false[0], 1)),
+        "false_score_of_zeros": false_score / max(zeros, 1),
+    }
+    return {"worth": float(np.mean(list(parts.values()))), **parts, **extra}
+
+
+def _masks(
+    labels: NDArray[np.uint8], truth: NDArray[np.uint8]
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    yield np.isin(labels, CORONARY_LABELS), np.isin(truth, CORONARY_LABELS)
+    for label in CORONARY_LABELS:
+        yield labels == label, truth == label
+
+
+def tuned(patients: Sequence[Seen], decision: Decision) -> tuple[Decision, dict[str, float]]:
+    """Climb one setting at a time."""
+    best = worth(patients, decision)
+    moved = True
+    while moved:
+        moved = False
+        for name, values in CHOICES.items():
+            for value in values:
+                tried = replace(decision, **{name: value})
+                found = worth(patients, tried)
+                if found["worth"] > best["worth"] + LEAST_GAIN:
+                    decision, best, moved = tried, found, True
+                    print(f"{name} {value:g}: {best['worth']:.4f}", flush=True)
+    return decision, best
+
+
+def main() -> None:
+    """Scan, climb, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("release", type=Path)
+    for family, count in (("gated", 40), ("chest", 10), ("shifted", 10)):
+        parser.add_argument(f"--{family}", type=int, default=count, help="patients (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="put the settings into the release's metadata")
+    given = parser.parse_args()
+    jobs = [
+        (family, first + number, str(given.release))
+        for family, first in FIRST_SEED.items()
+        for number in range(getattr(given, family))
+    ]
+    with ProcessPoolExecutor(given.workers) as pool:
+        patients = [seen for seen in pool.map(see, jobs) if seen is not None]
+    path = given.release / METADATA
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    start = Decision(**metadata["cacseg"]["decision"])
+    print(f"{len(patients)} of {len(jobs)} patients; before: {json.dumps(worth(patients, start))}", flush=True)
+    decision, best = tuned(patients, start)
+    print(json.dumps({"decision": asdict(decision), **best}, indent=1))
+    if given.write:
+        metadata["cacseg"]["decision"] = asdict(decision)
+        path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
