@@ -88,7 +88,7 @@ def against_real_heart(patients: list[Geometry], folder: Path) -> None:
 
     real = {
         "left_ostium": near(lm, bulb), "right_ostium": near(rca, bulb), "bifurcation": near(lm, lad),
-        "mitral_annulus": part["mitral_annulus"].mean(axis=0), "tricuspid_annulus": part["tricuspid_valve"].mean(axis=0),
+        "mitral_annulus": 0.5 * (part["mitral_annulus"].min(axis=0) + part["mitral_annulus"].max(axis=0)), "tricuspid_annulus": part["tricuspid_valve"].mean(axis=0),
         "coronary_sinus": part["cardiac_veins_and_sinus"].mean(axis=0),
         "apex": part["left_ventricle_wall"][part["left_ventricle_wall"] @ np.array([0.5, -0.5, -0.7]) >= np.quantile(part["left_ventricle_wall"] @ np.array([0.5, -0.5, -0.7]), 0.999)].mean(axis=0),
     }  # fmt: skip

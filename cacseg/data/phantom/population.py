@@ -22,7 +22,7 @@ DOMINANCE_SHARE: Final = {"right": 0.82, "left": 0.09, "balanced": 0.09}
 RAMUS_SHARE: Final = 0.24
 """An intermediate branch in a fifth to a third of hearts (Cademartiri et al. 2008: 21.9 %)."""
 
-LEFT_MAIN_MM: Final = (9.6, 2.9, 3.0, 16.0)
+LEFT_MAIN_MM: Final = (10.5, 3.8, 3.0, 16.0)
 """Mean, SD, least, greatest length of the left main artery."""
 
 
@@ -237,22 +237,22 @@ def _draw_heart(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, A
     height, weight, age = person["height_cm"], person["weight_kg"], person["age_years"]
     surface = float(np.sqrt(height * weight / 3600.0))
     bmi = weight / (height / 100.0) ** 2
-    scale = (surface / 1.9) ** 0.35 * (0.96 if female else 1.01) * np.exp(rng.normal(0.0, 0.05))
+    scale = (surface / 1.9) ** 0.35 * (0.975 if female else 1.025) * np.exp(rng.normal(0.0, 0.05))
     # Stout people have horizontal hearts, tall thin ones vertical hearts.
     lying = float(np.clip((bmi - 27.0) / 5.0, -1.6, 2.2))
     obesity = float(np.clip((bmi - 20.0) / 12.0, 0.05, 1.8))
-    fat = float(np.clip(4.2 * obesity**0.6 * np.exp(rng.normal(0.012 * (age - 60.0), 0.4)), 0.6, 13.0))
+    fat = float(np.clip(3.1 * obesity**0.6 * np.exp(rng.normal(0.012 * (age - 60.0), 0.55)), 0.6, 10.0))
     width = (surface / 1.9) ** 0.3 * (0.94 if female else 1.03) * np.exp(0.004 * (age - 60.0))
     return {
         "heart_scale": float(np.clip(scale, 0.82, 1.2)),
-        "heart_rotation_deg": _normal(rng, 9.0 + 2.0 * lying, 7.5, -12.0, 32.0),
-        "heart_tilt_deg": _normal(rng, 3.0 + 3.5 * lying, 7.0, -18.0, 24.0),
+        "heart_rotation_deg": _normal(rng, 3.5 + 2.0 * lying, 8.5, -17.0, 30.0),
+        "heart_tilt_deg": _normal(rng, 1.0 + 3.5 * lying, 7.0, -20.0, 22.0),
         "heart_pitch_deg": _normal(rng, 0.0, 4.5, -12.0, 12.0),
         "heart_roll_deg": _normal(rng, 0.0, 6.0, -15.0, 15.0),
         "heart_shift_left_mm": _normal(rng, 0.0, 6.0, -16.0, 16.0),
         "epicardial_fat_mm": fat,
         "paracardial_fat_mm": float(np.clip(fat * np.exp(rng.normal(0.0, 0.4)), 0.8, 16.0)),
-        "groove_fat": _normal(rng, 0.65 + 0.12 * lying, 0.22, 0.05, 1.0),
+        "groove_fat": _normal(rng, 0.55 + 0.12 * lying, 0.24, 0.05, 1.0),
         "root_diameter_mm": float(np.clip(34.0 * width * np.exp(rng.normal(0.0, 0.07)), 26.0, 46.0)),
         "annulus_diameter_mm": float(np.clip(24.3 * width * np.exp(rng.normal(0.0, 0.06)), 19.0, 30.0)),
         "root_height_mm": _normal(rng, 21.5 * width, 2.4, 15.0, 29.0),
@@ -262,10 +262,10 @@ def _draw_heart(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, A
         "pulmonary_diameter_mm": float(np.clip(27.0 * width * np.exp(rng.normal(0.0, 0.09)), 20.0, 38.0)),
         "mitral_diameter_mm": float(np.clip(36.5 * width * np.exp(rng.normal(0.0, 0.07)), 29.0, 46.0)),
         "mitral_shift_mm": _normal(rng, 0.0, 1.8, -4.0, 4.5),
-        "mitral_drop_mm": _normal(rng, 0.0, 2.5, -5.0, 6.0),
+        "mitral_drop_mm": _normal(rng, -0.5, 4.5, -8.0, 9.0),
         "left_atrium_scale": float(np.exp(_normal(rng, 0.002 * (age - 60.0), 0.08, -0.16, 0.25))),
         "right_atrium_scale": float(np.exp(_normal(rng, 0.0, 0.07, -0.16, 0.18))),
-        "right_ventricle_scale": float(np.exp(_normal(rng, 0.0, 0.05, -0.12, 0.12))),
+        "right_ventricle_scale": float(np.exp(_normal(rng, 0.02, 0.06, -0.09, 0.16))),
         "left_ventricle_scale": float(np.exp(_normal(rng, 0.0, 0.04, -0.09, 0.11))),
         "wall_mm": _normal(rng, 9.0 if female else 10.0, 1.3, 6.5, 15.0),
     }
@@ -275,7 +275,7 @@ def _draw_coronaries(rng: np.random.Generator, person: dict[str, Any]) -> dict[s
     names = tuple(DOMINANCE_SHARE)
     dominance = str(rng.choice(names, p=tuple(DOMINANCE_SHARE.values())))
     mean, sd, least, greatest = LEFT_MAIN_MM
-    reach = {"right": 0.45, "balanced": 0.85, "left": 1.0}[dominance] + rng.normal(0.0, 0.16)
+    reach = {"right": 0.75, "balanced": 0.9, "left": 1.0}[dominance] + rng.normal(0.0, 0.2)
     lumen = (0.93 if person["sex"] == "F" else 1.02) * np.exp(rng.normal(0.0, 0.09))
     return {
         "left_ostium_height_mm": _normal(rng, 13.3, 2.4, 7.0, 20.0),
@@ -283,7 +283,7 @@ def _draw_coronaries(rng: np.random.Generator, person: dict[str, Any]) -> dict[s
         "left_ostium_turn_deg": _normal(rng, 0.0, 10.0, -25.0, 25.0),
         "right_ostium_turn_deg": _normal(rng, 0.0, 11.0, -28.0, 28.0),
         "left_main_mm": _normal(rng, mean, sd, least, greatest),
-        "bifurcation_deg": _normal(rng, 76.0, 17.0, 40.0, 120.0),
+        "bifurcation_deg": _normal(rng, 78.0, 23.0, 35.0, 140.0),
         "dominance": dominance,
         "ramus": bool(rng.random() < RAMUS_SHARE),
         "diagonals": int(rng.choice((1, 2, 3), p=(0.2, 0.55, 0.25))),
@@ -305,6 +305,6 @@ def _draw_hu(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]
         "lung_hu": _normal(rng, -850.0, 25.0, -900.0, -770.0),
         "liver_hu": _normal(rng, 30.0, 14.0, -5.0, 48.0) if steatosis else _normal(rng, 57.0, 4.5, 46.0, 68.0),
         "muscle_hu": _normal(rng, 52.0 - 0.2 * (person["age_years"] - 60.0), 5.0, 35.0, 65.0),
-        "marrow_hu": _normal(rng, 165.0 - 2.2 * (person["age_years"] - 60.0), 32.0, 60.0, 280.0),
-        "cortex_hu": _normal(rng, 620.0 - 4.0 * (person["age_years"] - 60.0), 90.0, 350.0, 900.0),
+        "marrow_hu": _normal(rng, 185.0 - 2.4 * (person["age_years"] - 60.0), 36.0, 70.0, 310.0),
+        "cortex_hu": _normal(rng, 880.0 - 4.5 * (person["age_years"] - 60.0), 110.0, 520.0, 1200.0),
     }

@@ -141,15 +141,18 @@ class Canvas:
         tissue : class of the voxels whose centre is inside; unchanged where ``None``.
         strength : opacity.
         """
-        share = distance_mm * np.float32(-1.0 / self.voxel_mm)
-        share += np.float32(0.5)
-        np.clip(share, 0.0, strength, out=share)
-        under = self.hu[window]
-        change = hu - under
-        change *= share
-        under += change
-        if tissue is not None:
-            self.tissue[window][distance_mm < 0.0] = tissue
+        under, classes = self.hu[window], self.tissue[window]
+        values = np.broadcast_to(np.asarray(hu, np.float32), under.shape)
+        # One slice at a time stays in the processor's cache.
+        for index in range(len(under)):
+            share = distance_mm[index] * np.float32(-1.0 / self.voxel_mm)
+            share += np.float32(0.5)
+            np.clip(share, 0.0, strength, out=share)
+            change = values[index] - under[index]
+            change *= share
+            under[index] += change
+            if tissue is not None:
+                np.putmask(classes[index], distance_mm[index] < 0.0, np.uint8(tissue))
 
     def tubes(self, line_lps_mm: Array, radius_mm: Array) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Rasterise fine tubes.

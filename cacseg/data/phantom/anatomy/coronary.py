@@ -37,13 +37,20 @@ RCA_ROWS: Final[tuple[Row, ...]] = (
     (-31.3, -7.2, -45.9), (-28.9, -3.0, -54.7), (-22.9, 0.4, -59.7),
 )  # fmt: skip
 RCA_CRUX: Final[tuple[Row, ...]] = ((-14.0, 13.0, -60.0), (-4.0, 23.0, -57.0), (4.0, 30.0, -53.0))
+RAMUS_ROWS: Final[tuple[Row, ...]] = (
+    (22.0, -3.0, -10.0),
+    (36.0, -8.0, -24.0),
+    (45.7, -8.0, -34.0),
+    (52.0, -18.0, -48.0),
+)
 PDA_ROWS: Final[tuple[Row, ...]] = (
     (10.0, 17.0, -65.0),
     (18.1, -3.2, -73.8),
     (28.0, -18.0, -76.0),
     (38.0, -34.0, -78.0),
+    (46.0, -49.0, -80.0),
 )
-RPL_ROWS: Final[tuple[Row, ...]] = ((12.0, 31.0, -57.0), (25.7, 36.6, -66.3), (38.0, 28.0, -72.0))
+RPL_ROWS: Final[tuple[Row, ...]] = ((12.0, 31.0, -57.0), (25.7, 36.6, -66.3), (38.0, 28.0, -72.0), (46.0, 16.0, -76.0))
 RPL2_ROWS: Final[tuple[Row, ...]] = ((8.0, 24.0, -62.0), (17.1, 22.8, -70.5), (30.0, 8.0, -76.0))
 
 
@@ -60,8 +67,12 @@ class Course:
     intramural: bool = False
 
 
-PULL: Final[dict[Groove, float]] = {("lv", "rv"): 0.22, ("lv", "la"): 0.2, ("rv", "ra"): 0.35}
+PULL: Final[dict[Groove, float]] = {("lv", "rv"): 0.15, ("lv", "la"): 0.15, ("rv", "ra"): 0.14}
 """How strongly an artery is drawn into the bottom of its groove, against Dodge's course."""
+
+GROOVE_FROM_MM: Final = (8.0, 24.0)
+"""Between these lengths the left arteries come into the hold of their groove: before, they cross the fat between
+appendage, pulmonary trunk and root."""
 
 
 def ostia(model: HeartModel) -> tuple[Array, Array]:
@@ -88,14 +99,14 @@ def _left_tree(model: HeartModel, left: Array, right: Array, rng: np.random.Gene
     facts = model.facts
     scale = facts.coronary_scale
     length = facts.left_main_mm / facts.heart_scale
-    fork = left + length * (rotation(np.array([0.0, 0.0, 1.0]), rng.normal(0.0, 9.0)) @ LEFT_MAIN_TURN)
-    fork = fork + np.array([0.0, 0.0, rng.normal(-0.05, 0.12) * length])
+    fork = left + length * (rotation(np.array([0.0, 0.0, 1.0]), rng.normal(0.0, 16.0)) @ LEFT_MAIN_TURN)
+    fork = fork + np.array([0.0, 0.0, rng.normal(-0.02, 0.2) * length])
     belly = 0.5 * (left + fork) + np.array([0.0, -0.06 * length, 0.05 * length])
     shift = fork - (left + MEAN_LEFT_MAIN_MM * LEFT_MAIN_TURN)
     half = 0.5 * (facts.bifurcation_deg - 76.0)
-    anterior = _bent(left, LAD_ROWS, fork, shift, -half)
+    anterior = _bent(left, LAD_ROWS, fork, shift, -half, rng.normal(0.0, 0.2))
     round_deg = {"left": 4.2, "balanced": 3.8, "right": 3.4}[facts.dominance]
-    behind = _bent(left, LCX_ROWS, fork, shift, half)
+    behind = _bent(left, LCX_ROWS, fork, shift, half, rng.normal(0.0, 0.25))
     reach = 4 + round(facts.circumflex_reach * (len(behind) - 4))
     behind = behind[: max(5, reach)]
     if facts.dominance != "right" or facts.circumflex_reach > 0.9:
@@ -110,21 +121,25 @@ def _left_tree(model: HeartModel, left: Array, right: Array, rng: np.random.Gene
     ]
     made += _diagonals(model, left, rng) + _marginals(model, left, rng) + _septals(model, left, rng)
     if facts.ramus:
-        rows = np.array([(22.0, -3.0, -10.0), (36.0, -8.0, -24.0), (45.7, -8.0, -34.0), (52.0, -18.0, -48.0)])
-        made.append(_side("RI", Label.LCX, fork, left + _jitter(rows, rng), 2.3, 1.1, scale, "LM"))
+        rows = left + _jitter(np.array(RAMUS_ROWS), rng)
+        course = _bent(np.zeros(3), rows, fork, shift, rng.normal(0.0, 12.0), rng.normal(0.0, 0.2))
+        made.append(_side("RI", Label.LCX, fork, course[1:], 2.3, 1.1, scale, "LM"))
     if facts.dominance == "left":
         rows = right + np.array(PDA_ROWS)
         made.append(_side("LPDA", Label.LCX, behind[-1], rows, 2.1, 1.1, scale, "LCX", ("lv", "rv")))
     return made
 
 
-def _bent(origin: Array, rows: Sequence[Row], fork: Array, shift: Array, half_deg: float) -> Array:
-    """Start a mean course at the drawn bifurcation and open or close it there; both fade out downstream."""
+def _bent(
+    origin: Array, rows: Sequence[Row] | Array, fork: Array, shift: Array, half_deg: float, climb: float
+) -> Array:
+    """Start a mean course at the drawn bifurcation, open it and let it climb there; all fades out downstream."""
     course = origin + np.array(rows)
     away = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(course, axis=0), axis=1))])
     fade = np.exp(-away / 16.0)[:, None]
     turned = fork + (course - fork) @ rotation(np.array([0.0, 0.0, 1.0]), half_deg).T
-    return np.concatenate([fork[None], course + fade * (0.6 * shift + 0.7 * (turned - course))])
+    lift = climb * (away[:, None] + 4.0) * np.array([0.0, 0.0, 1.0])
+    return np.concatenate([fork[None], course + fade * (0.6 * shift + 0.7 * (turned - course) + lift)])
 
 
 def _jitter(rows: Array, rng: np.random.Generator) -> Array:
@@ -150,9 +165,9 @@ def _side(
 def _diagonals(model: HeartModel, left: Array, rng: np.random.Generator) -> list[Course]:
     origins = np.array([(27.5, -15.0, -4.5), (35.0, -33.0, -10.0), (39.0, -48.0, -19.0)])
     ends = np.array([
-        [(40.0, -19.0, -12.0), (50.0, -27.7, -24.2), (56.0, -38.0, -40.0)],
-        [(44.0, -38.0, -19.0), (53.1, -46.1, -31.3), (57.0, -52.0, -45.0)],
-        [(48.0, -55.0, -30.0), (54.1, -60.1, -39.5), (56.0, -63.0, -52.0)],
+        [(40.0, -19.0, -12.0), (50.0, -27.7, -24.2), (59.0, -42.0, -49.0)],
+        [(44.0, -38.0, -19.0), (53.1, -46.1, -31.3), (58.5, -56.0, -57.0)],
+        [(48.0, -55.0, -30.0), (54.1, -60.1, -39.5), (55.0, -67.0, -62.0)],
     ])  # fmt: skip
     scale = model.facts.coronary_scale
     return [
@@ -205,8 +220,8 @@ def _right_tree(model: HeartModel, right: Array, rng: np.random.Generator) -> li
     control = np.concatenate([right[None], right + np.array(rows)])
     first, last = (3.9, 2.4) if large else (2.8, 1.3)
     made = [Course("RCA", Label.RCA, control, _taper(first, last, len(control), scale), ("rv", "ra"), None)]
-    margin = np.array([(-20.0, -22.0, -50.0), (-4.0, -38.0, -58.0), (12.0, -52.0, -64.0)])
-    conus = np.array([(-8.0, -18.0, -5.0), (2.0, -30.0, -8.0), (14.0, -34.0, -10.0)])
+    margin = np.array([(-22.0, -28.0, -50.0), (-6.0, -46.0, -58.0), (12.0, -60.0, -64.0)])
+    conus = np.array([(-8.0, -22.0, -4.0), (0.0, -40.0, -6.0), (14.0, -50.0, -9.0)])
     made.append(_side("RM", Label.RCA, right + RCA_ROWS[4], right + _jitter(margin, rng), 1.8, 1.0, scale, "RCA"))
     made.append(_side("CB", Label.RCA, right + RCA_ROWS[0], right + _jitter(conus, rng), 1.3, 0.8, scale, "RCA"))
     if large:
@@ -226,8 +241,9 @@ def fit(model: HeartModel, drafts: list[Course], rng: np.random.Generator) -> tu
     radius = np.concatenate([each for _, each in curves]) / model.facts.heart_scale
     counts = [len(curve) for curve, _ in curves]
     free = np.concatenate([_freedom(each, count) for each, count in zip(drafts, counts, strict=True)])
+    pull = np.concatenate([_pull(each, count) for each, count in zip(drafts, counts, strict=True)])
     grooves = [each.groove for each, count in zip(drafts, counts, strict=True) for _ in range(count)]
-    points = _settle(model, points, radius, free, grooves, np.cumsum(counts)[:-1])
+    points = _settle(model, points, radius, free, free * pull, grooves, np.cumsum(counts)[:-1])
     septal = np.concatenate([np.full(count, each.intramural) for each, count in zip(drafts, counts, strict=True)])
     points[septal] = _in_septum(model, points[septal])
     fitted: dict[str, Branch] = {}
@@ -235,7 +251,8 @@ def fit(model: HeartModel, drafts: list[Course], rng: np.random.Generator) -> tu
         drafts, np.split(points, np.cumsum(counts)[:-1]), np.split(radius, np.cumsum(counts)[:-1]), strict=True
     ):
         parent = fitted.get(each.parent or "")
-        joined = _joined(curve, parent, each) + _windings(len(curve), model, each, rng)
+        joined: Array = _joined(curve, parent, each) + _windings(len(curve), model, each, rng)
+        joined = _outside_root(model, joined, thick, each)
         even, calibre = _even(joined, thick, 1.0 / model.facts.heart_scale)
         fitted[each.name] = Branch(
             each.name, each.vessel, even.astype(np.float64), calibre.astype(np.float64), each.parent
@@ -252,7 +269,17 @@ def _freedom(each: Course, count: int) -> Array:
     return np.ones(count)
 
 
-def _settle(model: HeartModel, points: Array, radius: Array, free: Array, grooves: list[Groove], cuts: Array) -> Array:
+def _pull(each: Course, count: int) -> Array:
+    """How strongly the groove holds each point of a branch."""
+    if each.groove is None:
+        return np.zeros(count)
+    first, last = GROOVE_FROM_MM if each.name in {"LAD", "LCX"} else (-1.0, 0.0)
+    return PULL[each.groove] * np.clip((np.arange(count) - first) / (last - first), 0.0, 1.0)
+
+
+def _settle(
+    model: HeartModel, points: Array, radius: Array, free: Array, pull: Array, grooves: list[Groove], cuts: Array
+) -> Array:
     """Move points to their distance over the muscle, and sideways into their groove."""
     from scipy.ndimage import gaussian_filter1d
 
@@ -267,7 +294,7 @@ def _settle(model: HeartModel, points: Array, radius: Array, free: Array, groove
         found += free[:, None] * _towards(surface, lift, 0.8)
         for pair, here in member.items():
             apart = (parts[pair[0]] - parts[pair[1]]).astype(np.float64)[:, here]
-            found[here] += PULL[pair] * free[here, None] * _towards(apart, np.zeros(here.sum()), 1.0)
+            found[here] += pull[here, None] * _towards(apart, np.zeros(here.sum()), 1.0)
         if turn < 8:
             pieces = [gaussian_filter1d(piece, 2.0, axis=0, mode="nearest") for piece in np.split(found, cuts)]
             found += free[:, None] * (np.concatenate(pieces) - found)
@@ -282,6 +309,24 @@ def _in_septum(model: HeartModel, points: Array) -> Array:
     for _ in range(4):
         depth = model.left_ventricle((found[None] + step[:, None]).astype(np.float32)).astype(np.float64)
         found += _towards(depth, np.maximum(depth[0], deepest), 0.9)
+    return found
+
+
+def _outside_root(model: HeartModel, points: Array, radius: Array, each: Course) -> Array:
+    """Push the first centimetres of an artery out of the aortic root, the more the further from its ostium."""
+    if each.name not in {"LM", "LAD", "LCX", "RI", "RCA", "CB"}:
+        return points
+    count = min(len(points), 40)
+    least: Array = np.add(radius[:count], 0.8)
+    if each.parent is None:
+        least = np.minimum(0.7 * np.arange(count), least)
+    else:
+        least[0] = -np.inf
+    step = 0.5 * np.concatenate([np.zeros((1, 3)), np.eye(3)])
+    found = points.copy()
+    for _ in range(4):
+        depth = model.root.distance_mm(found[None, :count] + step[:, None])
+        found[:count] += _towards(depth, np.maximum(depth[0], least), 0.8)
     return found
 
 

@@ -64,25 +64,25 @@ class HeartModel:
     def of(cls, facts: PatientFacts) -> "HeartModel":
         """Build the parts."""
         root = AorticRoot.of(facts)
-        return cls(facts, root, MitralRing.of(facts), _ascending(facts, root), _pulmonary_trunk(facts))
+        return cls(facts, root, MitralRing.of(facts, root), _ascending(facts, root), _pulmonary_trunk(facts))
 
     def left_ventricle(self, points: Array, wall_mm: float = 0.0) -> Array:
         """Distance to the outer surface of the left ventricle, or to its cavity ``wall_mm`` deeper."""
         size = self.facts.left_ventricle_scale
         axes = np.stack([LONG_AXIS, _UP, RIGHTWARD])
-        semi = np.array([LONG_MM, 37.5, 37.0]) * size - wall_mm * np.array([0.85, 1.0, 1.0])
+        semi = np.array([LONG_MM, 36.7, 36.2]) * size - wall_mm * np.array([0.85, 1.0, 1.0])
         body = ellipsoid(points, BASE_MM + 35.0 * LONG_AXIS, semi, axes)
-        base = half_space(points, self.mitral.centre + 2.5 * self.mitral.inflow, -self.mitral.inflow)
+        base = half_space(points, self.mitral.centre + 3.5 * self.mitral.inflow, -self.mitral.inflow)
         outflow = tube(points, np.array([[0.5, -0.5, 1.0], [9.0, -7.0, -15.0]]), np.array([13.5, 14.0]) - 0.2 * wall_mm)
-        return smooth_union(smooth_cut(body, base, 14.0), outflow, 8.0)
+        return smooth_union(smooth_cut(body, base, 24.0), outflow, 8.0)
 
     def right_ventricle(self, points: Array) -> Array:
         """Distance to the right ventricle with its outflow tract (the left ventricle lies over it)."""
         size = self.facts.right_ventricle_scale
         axes = np.stack([LONG_AXIS, _UP, RIGHTWARD])
-        centre = BASE_MM + 30.0 * LONG_AXIS + 29.0 * size * RIGHTWARD - 0.5 * _UP
-        body = ellipsoid(points, centre, np.array([50.0, 43.0, 33.0]) * size, axes)
-        body = smooth_cut(body, half_space(points, TRICUSPID_CENTRE_MM, -TRICUSPID_NORMAL), 8.0)
+        centre = BASE_MM + 32.0 * LONG_AXIS + 30.5 * size * RIGHTWARD - 3.5 * _UP
+        body = ellipsoid(points, centre, np.array([57.0, 45.0, 34.0]) * size, axes)
+        body = smooth_cut(body, half_space(points, TRICUSPID_CENTRE_MM, -TRICUSPID_NORMAL), 18.0)
         valve = self.pulmonary_trunk[0][0]
         line = np.stack([[4.0, -42.0, -14.0], [10.5, -38.0, 2.0], valve])
         outflow = tube(points, line, np.array([20.0, 17.5, 13.5]) * np.array([size, size, 1.0]))

@@ -28,7 +28,7 @@ def grow_tree(
     """
     pieces: list[tuple[Array, Array]] = []
     waiting = [(np.asarray(start, np.float64), unit(heading), radius_mm)]
-    while waiting and len(pieces) < 70:
+    while waiting and len(pieces) < 100:
         origin, way, radius = waiting.pop(0)
         length = radius * rng.uniform(4.5, 8.5) + 5.0
         count = int(length / 1.3) + 2
@@ -58,10 +58,12 @@ def paint_lung_trees(canvas: Canvas, geometry: Geometry, rng: np.random.Generato
         line, thick = lines[name].points, lines[name].radius_mm
         outward = np.array([-1.0 if name.startswith("right") else 1.0, 0.0, 0.0])
         air = "bronchus" in name
-        for share in (1.0, 0.95, 0.85, 0.72, 0.58, 0.45):
+        for share in (1.0, 0.95, 0.85, 0.72, 0.65, 0.58, 0.45):
             spot = int(share * (len(line) - 1))
             lift = 1.6 * (0.72 - share) if "lower" not in name else -0.3
             way = outward + np.array([0.0, rng.normal(0.15, 0.7), lift + rng.normal(0.0, 0.35)])
+            if share > 0.9:
+                way = unit(line[spot] - line[spot - 3]) + rng.normal(0.0, 0.35, 3)
             size = min(float(thick[spot]), 5.4) * rng.uniform(0.55, 0.85)
             roots.append((line[spot], way, size, air))
     for number in range(1, 5):
@@ -69,10 +71,10 @@ def paint_lung_trees(canvas: Canvas, geometry: Geometry, rng: np.random.Generato
         for spot in (-1, -1, -3):
             way = vein.points[-1] - vein.points[-3]
             roots.append((vein.points[spot], unit(way) + rng.normal(0.0, 0.5, 3), 2.8, False))
-    bronchi = [grow_tree(*root[:3], rng, 1.0) for root in roots if root[3]]
-    blood = [grow_tree(*root[:3], rng, 0.55) for root in roots if not root[3]]
+    bronchi = [grow_tree(*root[:3], rng, 0.85) for root in roots if root[3]]
+    blood = [grow_tree(*root[:3], rng, 0.5) for root in roots if not root[3]]
     _stamp(canvas, geometry, blood, 0.0, facts.blood_hu - 5.0)
-    _stamp(canvas, geometry, bronchi, 0.9, -30.0)
+    _stamp(canvas, geometry, bronchi, rng.uniform(0.9, 1.4), rng.uniform(-10.0, 40.0))
     _stamp(canvas, geometry, bronchi, 0.0, -960.0)
 
 

@@ -14,6 +14,9 @@ from cacseg.data.phantom.tissue import Tissue
 HEART_BOX_MM: Final = (np.array([-95.0, -100.0, -100.0]), np.array([100.0, 112.0, 220.0]))
 """Corners of the box around the heart and its great vessels (clipped to the canvas)."""
 
+STRAIGHT: Final = frozenset({"oesophagus", "azygos", "trachea", "descending_aorta", "inferior_vena_cava"})
+"""Tubes so straight that every third point of their line describes them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeartFields:
@@ -47,15 +50,24 @@ def heart_fields(canvas: Canvas, geometry: Geometry, rng: np.random.Generator) -
     heart = pose.to_heart(points)
     parts = {str(name): field * pose.scale for name, field in geometry.model.parts(heart).items()}
     flesh = muscle(parts, 3.0)  # type: ignore[arg-type]
-    vessels = {name: _near_tube(points, line.points, line.radius_mm) for name, line in geometry.lines.items()}
+    vessels = {
+        name: _near_tube(points, *_thinned(line.points, line.radius_mm, 3 if name in STRAIGHT else 1))
+        for name, line in geometry.lines.items()
+    }
     sac = _sac(geometry, parts, heart, rng)
     return HeartFields(box, heart, parts, flesh, sac, _edge(geometry, points, sac, vessels, rng), vessels)
+
+
+def _thinned(points: Array, radius: Array, every: int) -> tuple[Array, Array]:
+    """Leave out points of a line, but never its last."""
+    keep = np.unique(np.append(np.arange(0, len(points), every), len(points) - 1))
+    return points[keep], radius[keep]
 
 
 def _near_tube(points: Array, line: Array, radius: Array) -> Array:
     """Distance to a tube, evaluated only near it; 30 mm elsewhere."""
     far = np.full(points.shape[:3], 30.0, np.float32)
-    reach = float(radius.max()) + 22.0
+    reach = float(radius.max()) + 16.0
     axes = [points[:, :, :, axis] for axis in range(3)]
     keep = np.ones(points.shape[:3], bool)
     for axis in range(3):

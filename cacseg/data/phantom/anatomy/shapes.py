@@ -25,11 +25,14 @@ def ellipsoid(points: Array, centre: Array, semi_axes_mm: Array, axes: Array | N
     """
     local = points - np.asarray(centre, points.dtype)
     if axes is not None:
-        local = local @ np.asarray(axes, points.dtype).T
-    scaled = local / np.asarray(semi_axes_mm, points.dtype)
-    near = np.sqrt(np.einsum("...i,...i->...", scaled, scaled))
-    steep = scaled / np.asarray(semi_axes_mm, points.dtype)
-    slope = np.sqrt(np.einsum("...i,...i->...", steep, steep))
+        local = (local.reshape(-1, 3) @ np.asarray(axes, points.dtype).T).reshape(local.shape)
+    near, slope = np.zeros(local.shape[:-1], points.dtype), np.zeros(local.shape[:-1], points.dtype)
+    for axis, semi in enumerate(np.asarray(semi_axes_mm, points.dtype)):
+        part = local[..., axis] / semi
+        near += part * part
+        part /= semi
+        slope += part * part
+    near, slope = np.sqrt(near), np.sqrt(slope)
     return near * (near - 1.0) / np.maximum(slope, 1e-4)
 
 
@@ -45,13 +48,24 @@ def tube(points: Array, line: Array, radius_mm: Array) -> Array:
     best: Array | None = None
     radius = np.asarray(radius_mm, points.dtype)
     corners = np.asarray(line, points.dtype)
+    x, y, z = (np.ascontiguousarray(points[..., axis]) for axis in range(3))
     for start, end, first, last in zip(corners[:-1], corners[1:], radius[:-1], radius[1:], strict=True):
         along = end - start
-        away = points - start
-        share = np.clip((away @ along) / max(float(along @ along), 1e-6), 0.0, 1.0)
-        away -= share[..., None] * along
-        distance = np.sqrt(np.einsum("...i,...i->...", away, away)) - (first + share * (last - first))
-        best = distance if best is None else np.minimum(best, distance)
+        over = (along / max(float(along @ along), 1e-6)).astype(points.dtype)
+        across, behind, above = x - start[0], y - start[1], z - start[2]
+        share = across * over[0]
+        share += behind * over[1]
+        share += above * over[2]
+        np.clip(share, 0.0, 1.0, out=share)
+        across -= share * along[0]
+        behind -= share * along[1]
+        above -= share * along[2]
+        across *= across
+        across += behind * behind
+        across += above * above
+        distance = np.sqrt(across)
+        distance -= first + share * (last - first)
+        best = distance if best is None else np.minimum(best, distance, out=best)
     if best is None:
         raise ValueError("A tube needs a line of at least two points.")
     return best

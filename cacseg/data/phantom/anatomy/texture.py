@@ -12,13 +12,13 @@ TILE: Final = 48
 """Side of the periodic block of noise that is laid over the grid."""
 
 SPREAD_HU: Final = {
-    Tissue.FAT: 9.0,
-    Tissue.EPICARDIAL_FAT: 9.0,
+    Tissue.FAT: 11.0,
+    Tissue.EPICARDIAL_FAT: 12.0,
     Tissue.SOFT: 7.0,
     Tissue.BONE: 55.0,
     Tissue.LUNG: 22.0,
     Tissue.LIVER: 4.0,
-    Tissue.MYOCARDIUM: 3.0,
+    Tissue.MYOCARDIUM: 4.0,
 }
 """SD of the irregularity; blood is even."""
 

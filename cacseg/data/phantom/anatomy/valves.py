@@ -21,10 +21,13 @@ RIGHT_SINUS_DEG: Final = -116.0
 NON_CORONARY_SINUS_DEG: Final = 122.0
 """Turn from the left sinus about the axis: right sinus in front, non-coronary sinus behind on the right."""
 
-MITRAL_CENTRE_MM: Final = np.array([8.5, 14.5, -11.5])
+MITRAL_CENTRE_MM: Final = np.array([5.6, 17.0, -6.8])
 MITRAL_NORMAL: Final = unit(np.array([0.55, -0.68, -0.48]))
 """Centre of the mitral ring and the direction of inflow: behind and left of the aortic annulus, with which the
 anterior arc is continuous; Dodge's circumflex points lie 9-13 mm outside the posterior arc."""
+
+TOUCHING_MM: Final = -0.5
+"""Distance of the nearest point of the mean mitral ring to the surface of the aortic root."""
 
 TRICUSPID_CENTRE_MM: Final = np.array([-20.0, -8.5, -25.5])
 TRICUSPID_NORMAL: Final = unit(np.array([0.60, -0.68, -0.42]))
@@ -135,16 +138,21 @@ class MitralRing:
     anterior_mm: float
 
     @classmethod
-    def of(cls, facts: PatientFacts) -> "MitralRing":
-        """Build the ring so that its anterior arc stays continuous with the aortic annulus."""
+    def of(cls, facts: PatientFacts, root: AorticRoot) -> "MitralRing":
+        """Build the ring so that its anterior arc stays continuous with the aortic annulus: it touches the root."""
         towards_aorta = -MITRAL_CENTRE_MM
         anterior = unit(towards_aorta - (towards_aorta @ MITRAL_NORMAL) * MITRAL_NORMAL)
         lateral = np.cross(anterior, MITRAL_NORMAL)
         if lateral[0] < 0.0:
             lateral = -lateral
         half = 0.5 * facts.mitral_diameter_mm / facts.heart_scale
-        growth = 0.78 * (half - 18.3)
-        centre = MITRAL_CENTRE_MM - anterior * (growth + facts.mitral_shift_mm) + facts.mitral_drop_mm * MITRAL_NORMAL
+        centre = MITRAL_CENTRE_MM + facts.mitral_drop_mm * MITRAL_NORMAL
+        outward = unit(centre - (centre @ root.axis) * root.axis)
+        away = unit(outward - anterior)
+        for _ in range(4):
+            ring = cls(centre, MITRAL_NORMAL, lateral, anterior, half, 0.9 * half, 0.74 * half)
+            gap = float(root.distance_mm(ring.ring()).min()) - TOUCHING_MM - 0.5 * facts.mitral_shift_mm
+            centre = centre - np.clip(gap, -6.0, 6.0) * away
         return cls(centre, MITRAL_NORMAL, lateral, anterior, half, 0.9 * half, 0.74 * half)
 
     def at(self, turn_rad: Array, grow: float = 1.0) -> Array:

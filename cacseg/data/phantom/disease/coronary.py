@@ -28,6 +28,23 @@ FROM_ORIGIN_MM: Final = {Label.LAD: (1.6, 14.0), Label.LCX: (1.5, 15.0), Label.R
 RCA_DISTAL_SHARE: Final = 0.2
 """Share of RCA plaques placed evenly over its whole course (mid and distal disease down to the crux)."""
 
+OVER_BIFURCATION: Final = 0.7
+"""Share of left mains with calcium in which a plaque runs on into a daughter."""
+
+INTO_LCX: Final = 0.35
+"""Share of these that run into the circumflex; the others follow the LAD."""
+
+FAINT: Final = 0.65
+"""Share of small plaques, and a quarter of this of larger ones, that are only lightly mineralised."""
+
+FAINT_MG_CM3: Final = (140.0, 300.0)
+
+CRUMBS: Final = 3.0
+"""Mean number of faint specks that an artery with much calcium holds besides."""
+
+CRUMB_AGATSTON: Final = (0.8, 4.0)
+LEAST_WITH_CRUMBS: Final = 14.0
+
 MOST_PLAQUES: Final = 45
 SMALL_AGATSTON: Final = 14.0
 """Below this an artery's remainder is one plaque."""
@@ -125,11 +142,12 @@ def grow_plaques(scene: Scene, targets: Mapping[Label, float], rng: np.random.Ge
     Grown : one deposit per plaque and branch. An artery that the tree lacks gets nothing.
     """
     tree = _Tree(scene)
-    if targets[Label.LM] > 0 and rng.uniform() < 0.5:
+    if targets[Label.LM] > 0 and rng.uniform() < OVER_BIFURCATION:
         _lay_over_bifurcation(tree, targets, rng)
     for label in CORONARY:
         if MAIN[label] not in tree.vessel:
             continue
+        _lay_crumbs(tree, label, targets[label], rng)
         for attempt in range(MOST_PLAQUES):
             missing = targets[label] - tree.held[label]
             if missing < max(CLOSE_ENOUGH * targets[label], 0.4):
@@ -138,10 +156,21 @@ def grow_plaques(scene: Scene, targets: Mapping[Label, float], rng: np.random.Ge
     return Grown(tuple(tree.deposits), dict(tree.held))
 
 
-def _lay(tree: _Tree, label: Label, missing: float, rng: np.random.Generator, *, robust: bool) -> None:
+def _lay_crumbs(tree: _Tree, label: Label, target: float, rng: np.random.Generator) -> None:
+    """Scatter faint specks over an artery that holds much more."""
+    if target < LEAST_WITH_CRUMBS:
+        return
+    for _ in range(int(rng.poisson(CRUMBS))):
+        _lay(tree, label, float(rng.uniform(*CRUMB_AGATSTON)), rng, robust=False, faint=True)
+
+
+def _lay(
+    tree: _Tree, label: Label, missing: float, rng: np.random.Generator, *, robust: bool, faint: bool = False
+) -> None:
     """Lay one plaque in an artery that still lacks ``missing`` Agatston units.
 
-    A plaque that would vanish at an unlucky position of the slices is turned down when ``robust``.
+    A plaque that would vanish at an unlucky position of the slices is turned down when ``robust``; ``faint``
+    ones are always lightly mineralised.
     """
     wanted = missing
     if missing > SMALL_AGATSTON:
@@ -153,7 +182,7 @@ def _lay(tree: _Tree, label: Label, missing: float, rng: np.random.Generator, *,
     if high - low < 2:
         name = MAIN[label]
         low, high = tree.span(name, label)
-    shape = draw_shape(wanted, rng)
+    shape = draw_shape(wanted, rng, faint=faint)
     shape = replace(shape, length_mm=min(shape.length_mm, max(1.0, high - low)))
     for attempt in range(12):
         start = _start(tree, name, label, 1 + 0.25 * attempt, rng)
@@ -190,8 +219,11 @@ def _fit(
     return best[1], best[2], best[3]
 
 
-def draw_shape(wanted_agatston: float, rng: np.random.Generator) -> PlaqueShape:
-    """Draw the looks of a plaque of about this score: spots when small, long and wide when large."""
+def draw_shape(wanted_agatston: float, rng: np.random.Generator, *, faint: bool = False) -> PlaqueShape:
+    """Draw the looks of a plaque of about this score: spots when small, long and wide when large.
+
+    ``faint`` ones are lightly mineralised; the others are so by chance.
+    """
     size = max(wanted_agatston, 1.0)
     spotty = size < 12 or rng.uniform() < 0.1
     if spotty:
@@ -202,7 +234,10 @@ def draw_shape(wanted_agatston: float, rng: np.random.Generator) -> PlaqueShape:
         length = min(max(4.0 * (size / 15) ** 0.5 * math.exp(0.4 * rng.standard_normal()), 2.0), LENGTH_MM[1])
         arc = math.radians(min(max(70 * (size / 20) ** 0.25 * math.exp(0.4 * rng.standard_normal()), 35), 300))
         thickness = min(max(1.1 * (size / 20) ** 0.18 * math.exp(0.25 * rng.standard_normal()), 0.7), 2.2)
-    density = min(max(600 * size**0.06 * math.exp(0.42 * rng.standard_normal()), 200.0), 1400.0)
+    if rng.uniform() < (FAINT if spotty else FAINT / 4) or faint:
+        density, thickness = float(rng.uniform(*FAINT_MG_CM3)), min(1.25 * thickness, 2.4)
+    else:
+        density = min(max(600 * size**0.06 * math.exp(0.42 * rng.standard_normal()), 200.0), 1400.0)
     return PlaqueShape(
         start_mm=0.0,
         length_mm=float(length),
@@ -250,7 +285,8 @@ def _start(tree: _Tree, name: str, label: Label, stretch: float, rng: np.random.
 
 def _lay_over_bifurcation(tree: _Tree, targets: Mapping[Label, float], rng: np.random.Generator) -> None:
     """Lay a plaque that runs from the left main into one of its daughters, when both have something to get."""
-    for label, name in ((Label.LAD, "LAD"), (Label.LCX, "LCX")):
+    daughters = ((Label.LAD, "LAD"), (Label.LCX, "LCX"))
+    for label, name in daughters[::-1] if rng.uniform() < INTO_LCX else daughters:
         if targets[label] <= 3 or name not in tree.vessel or "LM" not in tree.curve(name).names:
             continue
         border = tree.origin(name)

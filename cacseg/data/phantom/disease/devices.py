@@ -13,9 +13,13 @@ from cacseg.data.phantom.scene import Deposit, Scene
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.vessels import Label
 
-STENT_LENGTH_MM: Final = (8.0, 33.0)
-STENT_HU: Final = 4500.0
-"""Struts are drawn three times as thick as they are and that much less dense; blurred to 3 mm they reach 300-900 HU."""
+STENT_LENGTH_MM: Final = (8.0, 40.0)
+STENT_HU: Final = (3000.0, 11000.0)
+"""Struts are drawn three times as thick as they are and that much less dense; blurred to 3 mm they reach about
+300-1500 HU, thin modern struts less than thick steel."""
+
+STENT_FROM_LM: Final = 0.12
+"""Share of stents that begin in the left main, where their artery arises from it."""
 
 
 def stents(scene: Scene, severity: float, rng: np.random.Generator) -> list[Deposit]:
@@ -27,9 +31,10 @@ def stents(scene: Scene, severity: float, rng: np.random.Generator) -> list[Depo
         curve = branch_curve(scene.branches, name)
         origin = float(curve.along_mm[curve.owner == len(curve.names) - 1][0])
         length = min(float(rng.uniform(*STENT_LENGTH_MM)), 0.8 * (curve.length_mm - origin))
-        start = min(origin + float(rng.gamma(1.5, 12)), curve.length_mm - length)
+        offset = -float(rng.uniform(2, 7)) if rng.uniform() < STENT_FROM_LM else float(rng.gamma(1.5, 12))
+        start = min(max(origin + offset, 0.5), curve.length_mm - length)
         mesh = _mesh(curve, start, length, 1.5, rng)
-        metal_hu = STENT_HU * float(rng.uniform(0.7, 1.4))
+        metal_hu = float(np.exp(rng.uniform(*np.log(STENT_HU))))
         made.append(mesh.deposit(Label.OTHER, "stent", branch=name, material="metal", metal_hu=metal_hu))
     return made
 

@@ -26,7 +26,7 @@ class DiseaseSettings:
     target_agatston : a coronary score instead of a drawn one.
     vessel_targets : Agatston score by artery name ("LM", "LAD", "LCX", "RCA") instead of a drawn division.
     extracoronary : "mesa" or "training" shares of findings outside the arteries, or "none".
-    devices : whether metal may be drawn.
+    devices : whether metal, or contrast medium left from before, may be drawn.
     present : findings forced to be there or not, by name (keys of ``OCCURRENCES``).
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 from cacseg.data.phantom.disease import aorta, chest, devices, heart_other
 from cacseg.data.phantom.disease.aortic_valve import aortic_valve
 from cacseg.data.phantom.disease.burden import Mode
+from cacseg.data.phantom.disease.contrast import contrast_residue
 from cacseg.data.phantom.disease.mitral import mitral_annulus
 from cacseg.data.phantom.scene import Deposit, Scene
 
@@ -43,12 +44,12 @@ class Occurrence:
 
 
 OCCURRENCES: Final[Mapping[str, Occurrence]] = {
-    "aortic_valve": Occurrence(aortic_valve, 0.100, 0.30, 0.85, 0.40, -0.3),
-    "mitral_annulus": Occurrence(mitral_annulus, 0.036, 0.30, 0.95, 0.35, 0.4),
-    "aortic_root": Occurrence(aorta.root, 0.15, 0.30, 0.70, 0.45),
-    "ascending_aorta": Occurrence(aorta.ascending, 0.10, 0.18, 0.80, 0.45),
+    "aortic_valve": Occurrence(aortic_valve, 0.100, 0.20, 0.85, 0.40, -0.3),
+    "mitral_annulus": Occurrence(mitral_annulus, 0.036, 0.11, 0.95, 0.35, 0.4),
+    "aortic_root": Occurrence(aorta.root, 0.15, 0.23, 0.50, 0.45),
+    "ascending_aorta": Occurrence(aorta.ascending, 0.10, 0.13, 0.60, 0.45),
     "aortic_arch": Occurrence(aorta.arch, 0.40, 0.45, 0.80, 0.45),
-    "descending_aorta": Occurrence(aorta.descending, 0.25, 0.35, 0.90, 0.45),
+    "descending_aorta": Occurrence(aorta.descending, 0.25, 0.34, 0.75, 0.45),
     "papillary_muscle": Occurrence(heart_other.papillary_muscle, 0.015, 0.06, 0.40, 0.30),
     "pericardium": Occurrence(heart_other.pericardium, 0.006, 0.05),
     "scar": Occurrence(heart_other.scar, 0.004, 0.03, 0.30, 0.40),
@@ -62,18 +63,22 @@ OCCURRENCES: Final[Mapping[str, Occurrence]] = {
     "osteophytes": Occurrence(chest.osteophytes, 0.40, 0.45, 0.70, 0.10),
     "breast": Occurrence(chest.breast, 0.02, 0.05, 0.30, 0.0, 2.0),
     "pleura": Occurrence(chest.pleura, 0.012, 0.05, 0.50, 0.0, -1.0),
-    "stents": Occurrence(devices.stents, 0.015, 0.05, 0.30, 0.30, -0.5),
-    "bypass": Occurrence(devices.bypass, 0.006, 0.03, 0.40, 0.40, -0.8),
+    "stents": Occurrence(devices.stents, 0.015, 0.035, 0.30, 0.55, -0.5),
+    "bypass": Occurrence(devices.bypass, 0.006, 0.02, 0.40, 0.40, -0.8),
     "sternal_wires": Occurrence(devices.sternal_wires, 0.005, 0.03),
-    "pacing_leads": Occurrence(devices.pacing_leads, 0.012, 0.05, 0.60, 0.10),
+    "pacing_leads": Occurrence(devices.pacing_leads, 0.012, 0.03, 0.60, 0.10),
     "prosthesis": Occurrence(devices.prosthesis, 0.004, 0.025, 0.50, 0.10),
     "port": Occurrence(devices.port, 0.003, 0.015),
+    "contrast_residue": Occurrence(contrast_residue, 0.003, 0.02),
 }
 """Valve and annulus in the population: 13.4 and 8.8 % of MESA over its ages (Whelton; PMC7899264), reached with
 these shares at 62 years and their slopes. The others are orders of magnitude by judgement, from reports of
 chest and calcium CT, not from one source. Training shares are a choice."""
 
-DEVICES: Final = frozenset({"stents", "bypass", "sternal_wires", "pacing_leads", "prosthesis", "port"})
+DEVICES: Final = frozenset(
+    {"stents", "bypass", "sternal_wires", "pacing_leads", "prosthesis", "port", "contrast_residue"}
+)
+"""What people put there."""
 
 SHARED: Final = 0.45
 """Correlation of the liabilities of two cardiovascular findings beyond what coronary calcium explains."""

@@ -5,16 +5,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.data.phantom.scanner.artefact import blur_heart, depth_map, side_streaks
+from cacseg.data.phantom.scanner.artefact import blur_heart, depth_map, sharpen_lattice, side_streaks
 from cacseg.data.phantom.scanner.calcium import at_beam
 from cacseg.data.phantom.scanner.deposits import FineLattice
 from cacseg.data.phantom.scanner.grid import Axes, native_axes
 from cacseg.data.phantom.scanner.motion import amplitude_mm, path, slice_shifts
-from cacseg.data.phantom.scanner.noise import noise_planes
 from cacseg.data.phantom.scanner.project import BlockProjector, slabs, to_pixels
 from cacseg.data.phantom.scanner.protocol import Protocol
 from cacseg.data.phantom.scanner.scan import MATERIAL_HU, THRESHOLD_HU, Scan
 from cacseg.data.phantom.scanner.streaks import add_streaks
+from cacseg.data.phantom.scanner.unrest import uneven_noise
 from cacseg.data.phantom.scene import Scene
 from cacseg.volume import Volume
 
@@ -48,7 +48,7 @@ def acquire(scene: Scene, protocol: Protocol, rng: np.random.Generator, *, keep_
     shifts = slice_shifts(protocol, axes.shape[0], rng)
     tissue_hu = Volume(at_beam(scene.hu.voxels, protocol.kvp, protocol.tin_filter), scene.hu.affine)
     slab = blur_heart(slabs(tissue_hu, axes, protocol, shifts), scene.tissue, protocol.motion_mm, rng)
-    image = to_pixels(slab, axes, protocol, shifts)
+    image = to_pixels(sharpen_lattice(slab, protocol.edge_enhancement), axes, protocol, shifts)
     owners, mass = _add_deposits(image, scene, tissue_hu, axes, protocol, shifts, rng)
     depth = depth_map(scene.tissue, axes)
     if protocol.cupping_hu > 0:
@@ -151,7 +151,7 @@ def _finish(
         offset = np.arange(protocol.matrix) - (protocol.matrix - 1) / 2
         outside = offset[:, None] ** 2 + offset[None] ** 2 > half**2
     finished = np.empty(image.shape, np.int16)
-    for index, plane in enumerate(noise_planes(protocol, image.shape[0], rng)):
+    for index, plane in enumerate(uneven_noise(protocol, image.shape[0], rng)):
         noisy = image[index] + gain * plane
         if protocol.streak_sd_hu > 0:
             noisy += side_streaks(protocol, axes, rng) * depth

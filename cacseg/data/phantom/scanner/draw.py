@@ -35,6 +35,15 @@ SHARP_KERNELS: Final = {
 }
 
 
+SHARP_SHARE: Final = {"gated": 0.065, "chest": 0.5}
+"""Share of scans reconstructed with an edge-enhancing kernel; by judgement."""
+
+NOISY_SHARE: Final = 0.12
+"""Share of gated scans so noisy that islands of noise reach the threshold within the heart; by judgement."""
+
+NOISY_SD_HU: Final = (26.0, 45.0)
+
+
 class HasSize(Shape):
     """What a protocol depends on: the patient's size."""
 
@@ -85,7 +94,8 @@ def _scanner(rng: np.random.Generator, kernels: dict[str, tuple[str, ...]]) -> d
 
 
 def _gated(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
-    scanner = _scanner(rng, KERNELS)
+    sharp = rng.random() < SHARP_SHARE["gated"]
+    scanner = _scanner(rng, SHARP_KERNELS if sharp else KERNELS)
     vendor = scanner["vendor"]
     thickness = {"GE": 2.5, "Philips": float(rng.choice((2.5, 3.0)))}.get(vendor, 3.0)
     kvp, tin = 120, False
@@ -94,9 +104,11 @@ def _gated(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
         kvp = 100
     elif beam < 0.16 and vendor == "Siemens":
         kvp, tin = 100, True
-    sigma = float(np.clip(rng.normal(0.64, 0.06), 0.52, 0.85))
     still = rng.random() < 0.55
-    texture: Texture = "iterative" if rng.random() < 0.35 else "fbp"
+    kernel = _kernel(sharp, float(np.clip(rng.normal(0.64, 0.06), 0.52, 0.85)), 0.35, rng)
+    sd = (18.0 + 0.7 * (bmi - 27.0)) * np.exp(rng.normal(0.0, 0.22)) * (1.6 if sharp else 1.0)
+    if rng.random() < NOISY_SHARE:
+        sd = max(sd, rng.uniform(*NOISY_SD_HU))
     return {
         **scanner,
         "kvp": kvp,
@@ -107,12 +119,9 @@ def _gated(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
         "field_of_view_mm": float(np.clip(rng.normal(218.0, 24.0), 170.0, 262.0).round(0)),
         "shift_mm": (float(rng.normal(0.0, 6.0)), float(rng.normal(0.0, 6.0))),
         "margin_mm": (float(rng.uniform(2.0, 20.0)), float(rng.uniform(12.0, 32.0))),
-        "sigma_mm": sigma,
-        "edge_enhancement": float(rng.choice((0.0, 0.0, 0.15, 0.3))),
-        "texture": texture,
-        "noise_cutoff_lpmm": float((0.24 if texture == "iterative" else 0.265) / sigma * rng.normal(1.0, 0.06)),
-        "noise_sd_hu": float(np.clip((20.0 + 1.0 * (bmi - 27.0)) * np.exp(rng.normal(0.0, 0.25)), 8.0, 38.0)),
-        "centre_noise_gain": float(rng.uniform(0.05, 0.35)),
+        **kernel,
+        "noise_sd_hu": float(np.clip(sd, 8.0, NOISY_SD_HU[1])),
+        **_unrest(rng),
         "streak_sd_hu": float(max(0.0, rng.normal(0.5, 1.0) + 0.08 * (bmi - 27.0))),
         "cupping_hu": float(rng.uniform(0.0, 5.0)),
         "hardening": float(rng.uniform(0.3, 1.2)),
@@ -120,6 +129,29 @@ def _gated(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
         "step_mm": 0.0 if rng.random() < 0.6 else float(rng.uniform(0.2, 1.2)),
         "slab_slices": int(rng.choice((8, 10, 12, 13, 16))),
         "padding_hu": {"GE": -3024, "Canon": -2048}.get(vendor) if rng.random() < 0.5 else None,
+    }
+
+
+def _kernel(sharp: bool, soft_sigma_mm: float, iterative_share: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Point spread and grain of a kernel: sharp ones overshoot at edges, some soft ones a little."""
+    sigma = float(rng.uniform(0.4, 0.55)) if sharp else soft_sigma_mm
+    enhancement = float(rng.uniform(0.4, 1.3) if sharp else rng.choice((0.0, 0.0, 0.1, 0.2)))
+    texture: Texture = "sharp" if sharp else ("iterative" if rng.random() < iterative_share else "fbp")
+    cutoff = 0.24 if texture == "iterative" else 0.265
+    return {
+        "sigma_mm": sigma,
+        "edge_enhancement": enhancement,
+        "texture": texture,
+        "noise_cutoff_lpmm": float(cutoff / sigma * rng.normal(1.0, 0.06)),
+    }
+
+
+def _unrest(rng: np.random.Generator) -> dict[str, Any]:
+    """How uneven the noise is over the image."""
+    return {
+        "centre_noise_gain": float(rng.uniform(0.05, 0.4)),
+        "noise_unevenness": float(rng.uniform(0.0, 0.18)),
+        "noise_streakiness": float(rng.uniform(0.1, 0.7)) if rng.random() < 0.6 else 0.0,
     }
 
 
@@ -139,7 +171,7 @@ def _shifted(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
         "matrix": int(rng.choice((512, 512, 768))),
         "shift_mm": (float(rng.normal(0.0, 14.0)), float(rng.normal(0.0, 14.0))),
         "sigma_mm": sigma,
-        "edge_enhancement": float(rng.uniform(0.0, 0.6)),
+        "edge_enhancement": float(rng.uniform(0.0, 0.9)),
         "texture": str(rng.choice(("fbp", "sharp", "iterative"))),
         "noise_cutoff_lpmm": float(0.27 / sigma * rng.normal(1.0, 0.15)),
         "noise_sd_hu": float(np.clip(drawn["noise_sd_hu"] * rng.uniform(1.0, 1.8), 10.0, 45.0)),
@@ -152,11 +184,10 @@ def _shifted(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _chest(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
-    sharp = rng.random() < 0.35
+    sharp = rng.random() < SHARP_SHARE["chest"]
     scanner = _scanner(rng, SHARP_KERNELS if sharp else KERNELS)
     thickness = float(rng.choice((1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 5.0)))
-    sigma = float(rng.uniform(0.4, 0.55) if sharp else rng.uniform(0.5, 0.85))
-    texture: Texture = "sharp" if sharp else ("iterative" if rng.random() < 0.4 else "fbp")
+    kernel = _kernel(sharp, float(rng.uniform(0.5, 0.85)), 0.4, rng)
     thin_noise = (3.0 / thickness) ** 0.4
     sd = (16.0 + 0.9 * (bmi - 27.0)) * thin_noise * (1.7 if sharp else 1.0) * np.exp(rng.normal(0.0, 0.25))
     return {
@@ -169,12 +200,9 @@ def _chest(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
         "field_of_view_mm": float(rng.uniform(300.0, 420.0).__round__(0)),
         "shift_mm": (float(rng.normal(-25.0, 8.0)), float(rng.normal(10.0, 8.0))),
         "margin_mm": (float(rng.uniform(15.0, 40.0)), float(rng.uniform(30.0, 60.0))),
-        "sigma_mm": sigma,
-        "edge_enhancement": float(rng.uniform(0.4, 0.9)) if sharp else 0.0,
-        "texture": texture,
-        "noise_cutoff_lpmm": float(0.27 / sigma * rng.normal(1.0, 0.06)),
-        "noise_sd_hu": float(np.clip(sd, 8.0, 45.0)),
-        "centre_noise_gain": float(rng.uniform(0.1, 0.4)),
+        **kernel,
+        "noise_sd_hu": float(np.clip(sd, 8.0, 55.0 if sharp else 45.0)),
+        **_unrest(rng),
         "streak_sd_hu": float(max(0.0, rng.normal(1.0, 1.5))),
         "cupping_hu": float(rng.uniform(0.0, 6.0)),
         "hardening": float(rng.uniform(0.3, 1.2)),

@@ -22,6 +22,12 @@ BANK_UNIT: Final = 4096.0
 CUTOFF_STEP: Final = 0.08
 """Banks exist for cut-offs this far apart in natural logarithm."""
 
+STREAK_STEPS: Final = 3
+"""Banks of streaky noise exist for every third of those cut-offs; their grain hides the difference."""
+
+STREAK_SPREAD_RAD: Final = 0.4
+"""SD of the directions (power) of streaky noise about its own, by eye."""
+
 MEASURED_NPS: Final = (
     (0.000, 0.0),
     (0.045, 0.49),
@@ -65,8 +71,8 @@ def relative_power(frequency: NDArray[np.floating], texture: Texture) -> NDArray
     return np.asarray(np.interp(f * MEASURED_HALF_LPMM, table[:, 0], table[:, 1]), np.float64)
 
 
-@lru_cache(maxsize=24)
-def _bank(texture: Texture, cutoff_step: int) -> NDArray[np.int16]:
+@lru_cache(maxsize=32)
+def _bank(texture: Texture, cutoff_step: int, streaky: bool = False) -> NDArray[np.int16]:
     """Periodic noise of unit SD, (BANK_SLICES, BANK_SIZE, BANK_SIZE) int16 in units of 1 / BANK_UNIT."""
     from scipy import fft
 
@@ -74,8 +80,11 @@ def _bank(texture: Texture, cutoff_step: int) -> NDArray[np.int16]:
     rows = fft.fftfreq(BANK_SIZE).astype(np.float32)[:, None]
     columns = fft.rfftfreq(BANK_SIZE).astype(np.float32)[None]
     amplitude = np.sqrt(relative_power(np.hypot(rows, columns) / cutoff_per_pixel, texture)).astype(np.float32)
+    if streaky:
+        amplitude *= np.exp(-0.25 * (np.arctan2(columns, np.abs(rows)) / np.float32(STREAK_SPREAD_RAD)) ** 2)
     amplitude[0, 0] = 0
-    rng = np.random.default_rng([BANK_SEED, ("fbp", "sharp", "iterative").index(texture), cutoff_step + 1000])
+    name = [BANK_SEED, ("fbp", "sharp", "iterative").index(texture), cutoff_step + 1000]
+    rng = np.random.default_rng([*name, 1] if streaky else name)
     white = rng.standard_normal((BANK_SLICES, BANK_SIZE, BANK_SIZE), dtype=np.float32)
     noise = fft.irfft2(fft.rfft2(white) * amplitude, s=(BANK_SIZE, BANK_SIZE))
     noise /= noise.std()
@@ -90,9 +99,27 @@ def slice_correlation(protocol: Protocol) -> float:
     return float(MEASURED_SLICE_CORRELATION ** (overlap**2))
 
 
-def noise_planes(protocol: Protocol, count: int, rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
-    """Yield ``count`` planes of unit noise, (matrix, matrix) float32, correlated from slice to slice."""
-    bank = _bank(protocol.texture, round(np.log(protocol.noise_cutoff_lpmm * protocol.pixel_mm) / CUTOFF_STEP))
+def noise_planes(
+    protocol: Protocol, count: int, rng: np.random.Generator, *, streaky: bool = False
+) -> Iterator[NDArray[np.float32]]:
+    """Yield planes of unit noise, correlated from slice to slice.
+
+    Parameters
+    ----------
+    protocol : whose matrix, texture and cut-off the noise has.
+    count : number of planes.
+    rng : source of chance.
+    streaky : grain drawn out along the rows, instead of the protocol's texture.
+
+    Yields
+    ------
+    (matrix, matrix) float32.
+    """
+    cutoff_step = round(np.log(protocol.noise_cutoff_lpmm * protocol.pixel_mm) / CUTOFF_STEP)
+    if streaky:
+        bank = _bank("fbp", STREAK_STEPS * round(cutoff_step / STREAK_STEPS), streaky=True)
+    else:
+        bank = _bank(protocol.texture, cutoff_step)
     correlation = slice_correlation(protocol)
     fresh = np.float32(np.sqrt(1 - correlation**2) / BANK_UNIT)
     previous: NDArray[np.float32] | None = None
@@ -101,7 +128,7 @@ def noise_planes(protocol: Protocol, count: int, rng: np.random.Generator) -> It
         which, top, left, symmetry = rng.integers(0, (BANK_SLICES, BANK_SIZE, BANK_SIZE, 8)).tolist()
         plane = _cut(bank[which], top, left, size)
         plane = plane[:: 1 - 2 * (symmetry & 1), :: 1 - (symmetry & 2)]
-        if symmetry & 4:
+        if symmetry & 4 and not streaky:
             plane = plane.T
         current = plane * (np.float32(1 / BANK_UNIT) if previous is None else fresh)
         if previous is not None:

@@ -31,6 +31,8 @@ class Protocol:
     noise_sd_hu : SD in homogeneous tissue at the centre of the heart.
     texture, noise_cutoff_lpmm : shape of the noise power spectrum and where it has fallen to half.
     centre_noise_gain : how much noisier the centre of the body is than its edge, 0 for even noise.
+    noise_unevenness : relative SD of the local noise level, 0 for none.
+    noise_streakiness : share of the noise power that has a direction, which turns from place to place, 0 to 1.
     streak_sd_hu : SD of streaks from side to side (shoulders, arms).
     cupping_hu : how far the body's centre lies too low.
     hardening : strength of the dark bands beside dense calcium and metal, about 0 to 2.
@@ -62,6 +64,8 @@ class Protocol:
     edge_enhancement: float = 0.0
     texture: Texture = "fbp"
     centre_noise_gain: float = 0.0
+    noise_unevenness: float = 0.0
+    noise_streakiness: float = 0.0
     streak_sd_hu: float = 0.0
     cupping_hu: float = 0.0
     hardening: float = 0.0
@@ -81,6 +85,8 @@ class Protocol:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise UsageError(f"Protocol.{name} must be above 0; got {getattr(self, name)}.")
+        if not 0 <= self.noise_streakiness <= 1:
+            raise UsageError(f"Protocol.noise_streakiness must lie in 0 to 1; got {self.noise_streakiness}.")
         if self.noise_sd_hu < 0:
             raise UsageError(f"Protocol.noise_sd_hu must not be negative; got {self.noise_sd_hu}.")
 

@@ -20,6 +20,13 @@ CALCIUM_FAN: Final = (25.0, 2)
 METAL_FAN: Final = (90.0, 12)
 """Strength in HU 10 mm from 1000 HU in one coarse cell, and how finely the streaks fan out; set by eye."""
 
+DARKENING: Final = (0.6, 0.25)
+"""Mean depth of the bands of calcium and metal as a share of their streaks' SD; more would black out the heart
+around a pacing lead that lies in the slice."""
+
+MOST_HU: Final = 150.0
+"""Streaks of many bodies add up to no more than this, softly."""
+
 LEAST_SOURCE_HU: Final = 20.0
 """Slices whose coarse cells hold less than this stay as they are."""
 
@@ -66,7 +73,8 @@ def add_streaks(
     middle = (corner[0] + COARSE_MM / 2, corner[1] + COARSE_MM / 2)
     for kind, (strength, orders) in enumerate((CALCIUM_FAN, METAL_FAN)):
         if sources[kind].any():
-            planes = streak_planes(sources[kind], strength * protocol.hardening, orders, rng)
+            planes = streak_planes(sources[kind], strength * protocol.hardening, orders, rng, DARKENING[kind])
+            planes = np.float32(MOST_HU) * np.tanh(planes / np.float32(MOST_HU))
             _add_coarse(image, planes, middle, axes)
 
 
@@ -88,7 +96,11 @@ def _gather(
 
 
 def streak_planes(
-    sources: NDArray[np.float32], strength: float, orders: int, rng: np.random.Generator
+    sources: NDArray[np.float32],
+    strength: float,
+    orders: int,
+    rng: np.random.Generator,
+    darkening: float = DARKENING[0],
 ) -> NDArray[np.float32]:
     """Streaks around dense sources, on the coarse grid.
 
@@ -97,6 +109,8 @@ def streak_planes(
     sources : (slice, row, column) excess HU of the sources on the coarse grid.
     strength : HU of a streak 10 mm from a source of 1000 HU in one cell.
     orders : how finely the streaks fan out: 2 for dense calcium, about 12 for metal.
+    rng : source of chance.
+    darkening : mean depth around a source, as a share of the streaks' SD.
 
     Returns
     -------
@@ -113,7 +127,7 @@ def streak_planes(
         for order in range(1, orders + 1):
             fan += np.float32(rng.normal(0, 1)) * np.cos(2 * order * angle + np.float32(rng.uniform(0, 2 * np.pi)))
         fan *= np.float32(1 / np.sqrt(orders))
-        fan -= np.float32(0.6)
+        fan -= np.float32(darkening)
         kernel = np.float32(strength / 1000.0) * fan * np.float32(10.0) / (radius + 4.0) * np.exp(-radius / 60.0)
         kernel[radius < 4.0] = 0
         spread = fft.irfft2(fft.rfft2(sources[index], (size, size)) * fft.rfft2(kernel), (size, size))

@@ -34,15 +34,34 @@ def length_mm(line: np.ndarray) -> float:
 
 
 def test_left_main_is_as_long_as_drawn() -> None:
-    ratio = []
+    drawn, found = [], []
     for seed in SEEDS:
         made = geometry(seed)
         line = next(each for each in made.branches if each.name == "LM").points_lps_mm
         assert LEFT_MAIN_MM[2] * 0.8 < length_mm(line) < LEFT_MAIN_MM[3] * 1.15
-        ratio.append(length_mm(line) / made.facts.left_main_mm)
+        drawn.append(made.facts.left_main_mm)
+        found.append(length_mm(line))
+    ratio = np.divide(found, drawn)
     assert np.median(ratio) == pytest.approx(1.0, abs=0.06)
     # The smooth deformation of the whole chest stretches or shortens single arteries.
-    assert np.abs(np.array(ratio) - 1.0).max() < 0.35
+    assert np.abs(np.subtract(found, drawn)).max() < 3.5
+    assert np.std(found) > 2.5
+
+
+def test_left_main_forks_at_varied_angles_and_heights() -> None:
+    heading: dict[str, list[np.ndarray]] = {"LAD": [], "LCX": []}
+    for seed in SEEDS:
+        for branch in geometry(seed).branches:
+            if branch.name in heading:
+                way = branch.points_lps_mm[9] - branch.points_lps_mm[0]
+                heading[branch.name].append(way / np.linalg.norm(way))
+    anterior, behind = np.array(heading["LAD"]), np.array(heading["LCX"])
+    angle = np.rad2deg(np.arccos((anterior * behind).sum(axis=1)))
+    assert 65.0 < angle.mean() < 92.0
+    assert angle.std() > 14.0
+    assert np.all(anterior[:, 2].std() > 0.2)
+    assert np.all(behind[:, 2].std() > 0.2)
+    assert anterior[:, 1].mean() < -0.3 < 0.3 < behind[:, 1].mean()
 
 
 def test_arteries_begin_on_the_surface_of_the_root(patient: Geometry) -> None:
@@ -77,7 +96,7 @@ def test_epicardial_arteries_run_over_the_muscle(patient: Geometry) -> None:
         parts = patient.model.parts(in_heart(patient, branch.points_lps_mm[8:]).astype(np.float32))
         depth = muscle(parts, 3.0)
         assert np.quantile(depth, 0.1) > -2.5, branch.name
-        assert np.quantile(depth, 0.9) < 13.0, branch.name
+        assert np.quantile(depth, 0.9) < 7.0, branch.name
 
 
 def test_no_artery_runs_inside_a_cavity(patient: Geometry) -> None:
@@ -85,8 +104,9 @@ def test_no_artery_runs_inside_a_cavity(patient: Geometry) -> None:
         points = in_heart(patient, branch.points_lps_mm).astype(np.float32)
         wall = patient.facts.wall_mm / patient.pose.scale
         assert patient.model.left_ventricle(points, wall).min() > -1.0, branch.name
-        assert patient.model.left_atrium(points).min() > -3.5, branch.name
-        assert patient.model.root.distance_mm(points[4:]).min() > -2.5, branch.name
+        assert patient.model.left_atrium(points).min() > -0.5, branch.name
+        if len(points) > 4:
+            assert patient.model.root.distance_mm(points[4:]).min() > 0.8, branch.name
 
 
 def test_lad_reaches_the_apex(patient: Geometry) -> None:
@@ -98,10 +118,25 @@ def test_lad_reaches_the_apex(patient: Geometry) -> None:
 
 def test_mitral_ring_lies_behind_and_left_of_the_aortic_valve(patient: Geometry) -> None:
     away = patient.landmarks["mitral_annulus"].mean(axis=0) - patient.landmarks["aortic_valve"].mean(axis=0)
-    assert away[0] > -3.0
+    assert away[0] > -7.0
     assert away[1] > 3.0
-    assert away[2] < 3.0
+    assert away[2] < 6.0
     assert 12.0 < np.linalg.norm(away) < 34.0
+
+
+def test_mitral_ring_stands_below_the_left_ostium_as_in_a_real_heart() -> None:
+    """One heart's ring reaches from 2 to 46 mm below the left ostium, its middle 24 mm (BodyParts3D label map)."""
+    below = np.array(
+        [geometry(s).landmarks["left_ostium"][0, 2] - geometry(s).landmarks["mitral_annulus"][:, 2] for s in SEEDS]
+    )
+    assert 22.0 < below.mean() < 29.0
+    assert below.mean(axis=1).std() > 3.0
+    assert 5.0 < below.min(axis=1).mean() < 14.0
+
+
+def test_anterior_arc_of_the_mitral_ring_touches_the_root(patient: Geometry) -> None:
+    ring = in_heart(patient, patient.landmarks["mitral_annulus"][38:53])
+    assert np.abs(patient.model.root.distance_mm(ring)).min() < 3.0
 
 
 def test_posterior_arc_faces_the_circumflex(patient: Geometry) -> None:
@@ -130,7 +165,7 @@ def test_branches_count_to_the_artery_of_the_contract(patient: Geometry) -> None
 
 @pytest.mark.parametrize(
     ("point", "artery", "place_mm"),
-    [("L1m", "LAD", 13.0), ("L2m", "LAD", 46.0), ("L3m", "LAD", 102.0), ("C2m", "LCX", 25.0), ("R1m", "RCA", 17.0),
+    [("L1m", "LAD", 13.0), ("L2m", "LAD", 46.0), ("L3m", "LAD", 102.0), ("C1m", "LCX", 9.0), ("C2m", "LCX", 25.0), ("R1m", "RCA", 17.0),
      ("R2m", "RCA", 50.0), ("R3m", "RCA", 81.0)],
 )  # fmt: skip
 def test_population_mean_lies_within_dodge_spread(point: str, artery: str, place_mm: float) -> None:

@@ -49,4 +49,6 @@ def test_dominance_and_ramus_shares() -> None:
     assert 0.75 < (column("dominance") == "right").mean() < 0.9
     assert 0.15 < column("ramus").mean() < 0.33
     assert column("left_main_mm").min() >= 3.0
+    assert 9.5 < column("left_main_mm").mean() < 11.5
+    assert column("left_main_mm").std() > 3.0
     assert column("left_main_mm").max() <= 16.0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cacseg.data.phantom.scanner import Protocol
 from cacseg.data.phantom.scene import Branch, Scene
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.vessels import Label
@@ -103,3 +104,23 @@ def build_scene(age=65.0, sex="M", seed=1):
 def scene():
     """One made-up patient; scenes are immutable, so all tests may share it."""
     return build_scene()
+
+
+@pytest.fixture
+def gated():
+    """A quiet gated scan of that patient."""
+    return Protocol(
+        family="gated",
+        kvp=120,
+        ha_slope_hu=1.25,
+        slice_thickness_mm=3.0,
+        increment_mm=3.0,
+        field_of_view_mm=180.0,
+        matrix=384,
+        sigma_mm=0.65,
+        noise_sd_hu=10.0,
+        noise_cutoff_lpmm=0.42,
+        z_start_mm=-70.0,
+        slices=34,
+        centre_lps_mm=(10.0, 0.0),
+    )

@@ -118,7 +118,7 @@ def test_labels_and_materials(scene):
 
 
 def _metal():
-    return {"stents", "bypass", "sternal_wires", "pacing_leads", "prosthesis", "port"}
+    return {"stents", "bypass", "sternal_wires", "pacing_leads", "prosthesis", "port", "contrast_residue"}
 
 
 def test_mitral_calcium_is_mostly_posterior(scene):
@@ -195,6 +195,31 @@ def test_valve_and_annulus_are_as_common_as_in_mesa_and_go_with_age_and_coronary
     assert aortic[age > 70].mean() > 2 * aortic[age < 60].mean()
     assert aortic[propensity > 0].mean() > 1.5 * aortic[propensity < 0].mean()
     assert mitral[aortic > 0].mean() > 1.8 * mitral[aortic == 0].mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "before_60", "after_70"),
+    [
+        ("aortic_valve", (0.04, 0.20), (0.25, 0.60)),
+        ("mitral_annulus", (0.02, 0.16), (0.15, 0.50)),
+        ("aortic_root", (0.08, 0.26), (0.22, 0.45)),
+        ("ascending_aorta", (0.03, 0.16), (0.12, 0.36)),
+        ("descending_aorta", (0.10, 0.35), (0.38, 0.70)),
+        ("stents", (0.005, 0.04), (0.02, 0.08)),
+        ("contrast_residue", (0.01, 0.035), (0.01, 0.035)),
+    ],
+)
+def test_training_patients_have_findings_by_age(name, before_60, after_70):
+    def share(low, high):
+        rng = np.random.default_rng(5)
+        drawn = (
+            draw_present(rng.uniform(low, high), "MF"[n % 2], rng.standard_normal(), rng, "training")
+            for n in range(3000)
+        )
+        return np.mean([name in present for present in drawn])
+
+    assert before_60[0] < share(45, 60) < before_60[1]
+    assert after_70[0] < share(70, 85) < after_70[1]
 
 
 def test_devices_can_be_kept_out(scene):
