@@ -29,8 +29,8 @@ class Scan:
     Parameters
     ----------
     volume : int16 HU as a scanner gives them.
-    labels : uint8 values of ``Label`` for voxels of at least ``THRESHOLD_HU`` whose calcium comes from a
-        deposit; 0 elsewhere, also for bone, metal and noise.
+    labels : uint8 values of ``Label`` for voxels of at least ``THRESHOLD_HU`` that a deposit raises
+        materially, metal and contrast medium among ``Label.OTHER``; 0 elsewhere, also for bone, overshoot and noise.
     owners : uint8 values of ``Label`` for every voxel that a deposit raises materially, whatever its HU.
     owner_hu : float32 noise-free HU of those voxels, in array order.
     ha_mass_mg : true hydroxyapatite of each deposit of the scene, in the order of ``scene.deposits``.
