@@ -37,14 +37,18 @@ COLUMNS: Final = (
 ALONE: Final = (".zip", ".nii", ".nii.gz")
 """Endings of files that are a study each."""
 
+PEEKED: Final = 5
+"""Files of a folder that are looked at to tell which study it holds."""
+
 DONE: Final = "batch.json"
 """Written beside a study's results last: what it was scored with."""
 
 
 def studies_below(root: Path) -> tuple[Path, ...]:
-    """List what is taken as one study: archives and NIfTI files, and the lowest folder that holds all of a study.
+    """List what is taken as one study: archives and NIfTI files, and folders.
 
-    A folder with files of its own is one study with all below it; a folder of folders only is looked into.
+    A folder with files of its own is one study with all below it; a folder of folders is one where all of them hold
+    the same StudyInstanceUID (series folders), else it is looked into (patients, visits).
 
     Raises
     ------
@@ -65,17 +69,34 @@ def _studies(folder: Path, root: Path) -> Iterator[Path]:
     if folder != root and len(files) > len(alone):
         yield folder
         return
-    yield from alone
-    folders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
-    if folder != root and folders and all(_holds_files(entry) for entry in folders) and folder.parent == root:
+    if folder != root and not alone and _same_study(folder):
         yield folder
         return
-    for entry in folders:
-        yield from _studies(entry, root)
+    yield from alone
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _studies(entry, root)
 
 
-def _holds_files(folder: Path) -> bool:
-    return any(entry.is_file() for entry in folder.iterdir())
+def _same_study(folder: Path) -> bool:
+    """Say whether every folder with files below holds one and the same study, by a file of each."""
+    uids = {_study_uid(where, names) for where, _, names in os.walk(folder) if names}
+    return len(uids) == 1 and None not in uids
+
+
+def _study_uid(where: str, names: list[str]) -> str | None:
+    """Read the study of a folder off its first files; ``None`` where they do not tell."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    for name in sorted(names)[:PEEKED]:
+        try:
+            header = dcmread(Path(where, name), specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
+        except (InvalidDicomError, OSError, EOFError, ValueError):
+            continue
+        if header.get("StudyInstanceUID"):
+            return str(header.StudyInstanceUID)
+    return None
 
 
 def score_cohort(
