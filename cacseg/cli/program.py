@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cacseg import __version__
 from cacseg.cli.models import add_evaluate, add_export, add_phantom, add_train
 from cacseg.cli.scores import add_compare, add_conformance, add_score
+from cacseg.cli.service import add_serve
 from cacseg.cli.streams import say
 from cacseg.cli.studies import add_batch, add_infer, add_report, add_series
 from cacseg.errors import CacsegError
@@ -22,6 +23,7 @@ COMMANDS: Final = (
     add_score,
     add_report,
     add_batch,
+    add_serve,
     add_compare,
     add_phantom,
     add_conformance,

@@ -116,9 +116,10 @@ Block = Heading | Paragraph | Notice | Facts | Table | KeyFigures | Gallery | Cu
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole report."""
+    """A whole report; ``verified`` says whether a person stands behind it."""
 
     title: str
     language: str
     status: str
     blocks: tuple[Block, ...]
+    verified: bool = False

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from cacseg.acquisition import Patient
 from cacseg.report.codes import Code
 from cacseg.report.inputs import ReportInput
+from cacseg.report.verification import REVIEW
 from cacseg.result import Result
 
 BASIC_PROFILE: Final = Code("113100", "DCM", "Basic Application Confidentiality Profile")
@@ -57,7 +58,7 @@ def deidentified(inputs: ReportInput, key: str = "") -> ReportInput:
     key : secret that goes into the replaced UIDs; without one, whoever holds the old UIDs can link the two.
     """
     sources = tuple(_clean_header(source, key) for source in inputs.sources)
-    return replace(inputs, result=clean_result(inputs.result, key), sources=sources)
+    return replace(inputs, result=clean_result(inputs.result, key), sources=sources, verified_by=None, replaces=())
 
 
 def replaced_uid(uid: str, key: str = "") -> str:
@@ -102,10 +103,22 @@ def clean_result(result: Result, key: str = "") -> Result:
         findings=findings,
         risk=None if result.risk is None else _clean_values(result.risk, key, age, capped),
         provenance={
-            **_clean_values(result.provenance, key, None, None),
+            **_clean_values(_without_reader(result.provenance), key, None, None),
             "deidentified": [one.meaning for one in OPTIONS],
         },
     )
+
+
+def _without_reader(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a review what was changed, not by whom, when, or in which words."""
+    kept = dict(provenance)
+    if REVIEW in kept:
+        kept[REVIEW] = {"changes": [_change(one) for one in kept[REVIEW]["changes"]]}
+    return kept
+
+
+def _change(change: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in change.items() if name not in ("actor", "time")}
 
 
 def mark_deidentified(dataset: Dataset) -> None:

@@ -6,10 +6,13 @@ from pydicom.uid import EncapsulatedPDFStorage
 from cacseg.report.dicom_header import file_bytes, new_instance, software_versions
 from cacseg.report.inputs import Stamp
 from cacseg.report.sr import MEASUREMENT_REPORT
+from cacseg.report.verification import Observer, series_suffix
 from cacseg.result import Result
 
 
-def encapsulated_pdf(result: Result, pdf: bytes, sources: tuple[Dataset, ...], stamp: Stamp) -> bytes:
+def encapsulated_pdf(
+    result: Result, pdf: bytes, sources: tuple[Dataset, ...], stamp: Stamp, verified_by: Observer | None = None
+) -> bytes:
     """Wrap a PDF.
 
     Parameters
@@ -18,10 +21,11 @@ def encapsulated_pdf(result: Result, pdf: bytes, sources: tuple[Dataset, ...], s
     pdf : the PDF.
     sources : headers of the scored series; patient and study are taken from the first.
     stamp : gives time and UIDs.
+    verified_by : who signed; ``None`` while nobody has.
     """
     dataset = new_instance(sources[0], EncapsulatedPDFStorage, "pdf", stamp)
     dataset.Modality = "DOC"
-    dataset.SeriesDescription = "Calcium score report (PDF, preliminary)"
+    dataset.SeriesDescription = f"Calcium score report (PDF, {series_suffix(verified_by)})"
     dataset.SoftwareVersions = software_versions(result)
     dataset.ConversionType = "SD"
     dataset.BurnedInAnnotation = "YES"
@@ -29,7 +33,7 @@ def encapsulated_pdf(result: Result, pdf: bytes, sources: tuple[Dataset, ...], s
     dataset.DocumentTitle = "Coronary calcium score"
     dataset.ConceptNameCodeSequence = [MEASUREMENT_REPORT.item()]
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    dataset.VerificationFlag = "UNVERIFIED"
+    dataset.VerificationFlag = "UNVERIFIED" if verified_by is None else "VERIFIED"
     dataset.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
     dataset.EncapsulatedDocumentLength = len(pdf)
     return file_bytes(dataset)

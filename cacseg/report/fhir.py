@@ -13,6 +13,7 @@ from cacseg.report.codes import Code
 from cacseg.report.figures import score_text
 from cacseg.report.identity import Identity
 from cacseg.report.inputs import Stamp
+from cacseg.report.verification import Observer, reader_comment
 from cacseg.result import NOT_A_DEVICE, Result
 from cacseg.scoring.score import Score
 from cacseg.vessels import CORONARY, FULL_NAME
@@ -46,7 +47,7 @@ class _Bundle:
         return {"reference": address, "type": kind}
 
 
-def fhir_bundle(result: Result, identity: Identity, stamp: Stamp) -> bytes:
+def fhir_bundle(result: Result, identity: Identity, stamp: Stamp, verified_by: Observer | None = None) -> bytes:
     """Write the bundle of a scored result.
 
     Parameters
@@ -54,16 +55,21 @@ def fhir_bundle(result: Result, identity: Identity, stamp: Stamp) -> bytes:
     result : a scored result.
     identity : patient and examination; an empty one for a de-identified bundle.
     stamp : gives the time of issue and the identifiers.
+    verified_by : who signed; ``None`` while nobody has.
     """
     bundle = _Bundle(stamp)
+    status = _status(verified_by)
     patient = bundle.add("Patient", "patient", _patient(result, identity))
     device = bundle.add("Device", "device", _device(result))
     study = bundle.add("ImagingStudy", "study", _study(result, identity, patient))
-    about = {"subject": patient, "device": device, "derivedFrom": [study]}
+    about: Resource = {"status": status, "subject": patient, "device": device, "derivedFrom": [study]}
     if identity.study_date:
         about["effectiveDateTime"] = identity.study_date
     observations = _observations(bundle, result, about)
-    report = _report(result, identity, stamp, observations, {"subject": patient, "imagingStudy": [study]})
+    context: Resource = {"status": status, "subject": patient, "imagingStudy": [study]}
+    if verified_by is not None:
+        context["resultsInterpreter"] = [bundle.add("PractitionerRole", "signer", _signer(verified_by))]
+    report = _report(result, identity, stamp, observations, context)
     bundle.add("DiagnosticReport", "report", report)
     whole = {
         "resourceType": "Bundle",
@@ -98,6 +104,21 @@ def _patient(result: Result, identity: Identity) -> Resource:
         content["name"] = [{"text": identity.name, "family": family, **({"given": given.split()} if given else {})}]
     if identity.birth_date:
         content["birthDate"] = identity.birth_date
+    return content
+
+
+def _status(verified_by: Observer | None) -> str:
+    """Give the code that Observation and DiagnosticReport share (FHIR R4 observation-status)."""
+    if verified_by is None:
+        return "preliminary"
+    return "amended" if verified_by.amends else "final"
+
+
+def _signer(verified_by: Observer) -> Resource:
+    """Say who signed, in which role, for whom."""
+    content: Resource = {"practitioner": {"display": verified_by.shown}, "code": [{"text": verified_by.role}]}
+    if verified_by.organisation:
+        content["organization"] = {"display": verified_by.organisation}
     return content
 
 
@@ -140,7 +161,7 @@ def _observations(bundle: _Bundle, result: Result, about: Resource) -> list[Reso
     references: list[Resource] = []
 
     def observe(name: str, what: Code, **value: Any) -> None:
-        base = {"status": "preliminary", "category": [IMAGING], "code": concept(what)}
+        base = {"category": [IMAGING], "code": concept(what)}
         references.append(bundle.add("Observation", name, {**base, **about, **value}))
 
     def measured(name: str, part: Score, site: Code, title: str) -> None:
@@ -219,8 +240,8 @@ def _report(
 ) -> Resource:
     total = result.scoring.total.agatston if result.scoring else 0.0
     category = (result.risk or {}).get("agatston_category", "")
+    comment = reader_comment(result)
     content = {
-        "status": "preliminary",
         "category": [
             {
                 "coding": [
@@ -232,7 +253,11 @@ def _report(
         **about,
         "issued": _instant(stamp),
         "result": observations,
-        "conclusion": f"Agatston score {score_text(total)}, category {category}. {NOT_A_DEVICE}",
+        "conclusion": " ".join(
+            part
+            for part in (f"Agatston score {score_text(total)}, category {category}.", comment, NOT_A_DEVICE)
+            if part
+        ),
     }
     if identity.study_date:
         content["effectiveDateTime"] = identity.study_date

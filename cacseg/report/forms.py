@@ -67,7 +67,9 @@ class Material:
     @cached_property
     def document(self) -> Document:
         """The content of the forms for people."""
-        return document(self.result, self.identity, self.pictures, self.wording, self.paperwork)
+        return document(
+            self.result, self.identity, self.pictures, self.wording, self.paperwork, self.inputs.verified_by
+        )
 
     @cached_property
     def pdf(self) -> bytes:
@@ -150,7 +152,14 @@ def _nifti(material: Material) -> Files:
 def _seg(material: Material) -> Files:
     volume, labels = material.grid
     made = segmentation(
-        material.result, volume, labels, material.sources[0], material.slices, material.stamp, material.plan
+        material.result,
+        volume,
+        labels,
+        material.sources[0],
+        material.slices,
+        material.stamp,
+        material.plan,
+        material.inputs.verified_by,
     )
     return {"segmentation.dcm": made}
 
@@ -163,9 +172,14 @@ def _sr(material: Material) -> Files:
     scoring = material.result.scoring
     contours = lesion_contours(volume, labels, scoring.rule) if scoring else {}
     evidence = Evidence(
-        material.sources[0], material.slices, contours, material.plan if material.with_segmentation else None
+        material.sources[0],
+        material.slices,
+        contours,
+        material.plan if material.with_segmentation else None,
+        material.inputs.replaces,
     )
-    return {"structured_report.dcm": structured_report(material.result, evidence, material.stamp)}
+    made = structured_report(material.result, evidence, material.stamp, material.inputs.verified_by)
+    return {"structured_report.dcm": made}
 
 
 def _html(material: Material) -> Files:
@@ -181,27 +195,37 @@ def _pdf(material: Material) -> Files:
 def _fhir(material: Material) -> Files:
     from cacseg.report.fhir import fhir_bundle
 
-    return {"report.fhir.json": fhir_bundle(material.result, material.identity, material.stamp)}
+    made = fhir_bundle(material.result, material.identity, material.stamp, material.inputs.verified_by)
+    return {"report.fhir.json": made}
 
 
 def _oru(material: Material) -> Files:
     from cacseg.report.oru import oru_message
 
-    return {"report.hl7": oru_message(material.result, material.identity, material.stamp)}
+    made = oru_message(material.result, material.identity, material.stamp, material.inputs.verified_by)
+    return {"report.hl7": made}
 
 
 def _encapsulated(material: Material) -> Files:
     from cacseg.report.encapsulated_pdf import encapsulated_pdf
 
-    return {
-        "encapsulated_report.dcm": encapsulated_pdf(material.result, material.pdf, material.sources, material.stamp)
-    }
+    made = encapsulated_pdf(
+        material.result, material.pdf, material.sources, material.stamp, material.inputs.verified_by
+    )
+    return {"encapsulated_report.dcm": made}
 
 
 def _capture(material: Material) -> Files:
     from cacseg.report.secondary_capture import secondary_captures
 
-    pages = secondary_captures(material.result, material.document, material.pictures, material.sources, material.stamp)
+    pages = secondary_captures(
+        material.result,
+        material.document,
+        material.pictures,
+        material.sources,
+        material.stamp,
+        material.inputs.verified_by,
+    )
     return {f"capture-{number}.dcm": page for number, page in enumerate(pages, start=1)}
 
 

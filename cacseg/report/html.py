@@ -43,7 +43,11 @@ def report_html(report: Document, pictures: Pictures) -> bytes:
         tag("title", report.title),
         tag("style", Markup(_style())),
     )
-    banner = tag("header", tag("h1", report.title), tag("div", report.status, class_="status"))
+    banner = tag(
+        "header",
+        tag("h1", report.title),
+        tag("div", report.status, class_="status verified" if report.verified else "status"),
+    )
     body = tag("main", banner, *(_block(block, pictures) for block in report.blocks))
     page = tag("html", tag("head", head), tag("body", body), lang=report.language)
     return f"<!DOCTYPE html>\n{page}\n".encode()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cacseg.report.json_form import json_bytes
 from cacseg.report.pictures import Pictures
+from cacseg.report.verification import Observer
 from cacseg.result import Result
 from cacseg.volume import Volume
 
@@ -31,6 +32,8 @@ class ReportInput:
     sources : DICOM headers of the scored series in slice order, or the one of a multi-frame object; empty for NIfTI.
     pictures : pictures of an earlier report, used where ``volume`` or ``labels`` is absent.
     frame_numbers : 1-based frame of every slice of a multi-frame object, where known.
+    verified_by : who read and signed the report; ``None`` while nobody has.
+    replaces : the structured reports that this one takes the place of, oldest first.
     """
 
     result: Result
@@ -39,6 +42,8 @@ class ReportInput:
     sources: tuple[pydicom.Dataset, ...] = ()
     pictures: Pictures | None = None
     frame_numbers: tuple[int, ...] | None = None
+    verified_by: Observer | None = None
+    replaces: tuple[pydicom.Dataset, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

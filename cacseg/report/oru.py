@@ -1,4 +1,4 @@
-"""``report.hl7``: HL7 version 2.5.1 ORU^R01, preliminary results as one OBX per value."""
+"""``report.hl7``: HL7 version 2.5.1 ORU^R01, results as one OBX per value, preliminary until a person signs."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,6 +8,7 @@ from cacseg.report.codes import Code
 from cacseg.report.fhir import ORDER
 from cacseg.report.identity import Identity
 from cacseg.report.inputs import Stamp
+from cacseg.report.verification import Observer, reader_comment
 from cacseg.result import NOT_A_DEVICE, Result
 from cacseg.scoring.score import Score
 from cacseg.vessels import CORONARY, STRUCTURE
@@ -16,7 +17,7 @@ ESCAPES: Final = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": 
 """Delimiters within a value (HL7 2.5.1 section 2.7)."""
 
 
-def oru_message(result: Result, identity: Identity, stamp: Stamp) -> bytes:
+def oru_message(result: Result, identity: Identity, stamp: Stamp, verified_by: Observer | None = None) -> bytes:
     """Write the message of a scored result; segments end with a carriage return, text is UTF-8.
 
     Parameters
@@ -24,6 +25,7 @@ def oru_message(result: Result, identity: Identity, stamp: Stamp) -> bytes:
     result : a scored result.
     identity : patient and examination; an empty one for a de-identified message.
     stamp : gives time and message control ID.
+    verified_by : who signed; ``None`` while nobody has.
     """
     when = f"{stamp.date_da}{stamp.time_tm}"
     exam = (identity.study_date or "").replace("-", "")
@@ -46,14 +48,29 @@ def oru_message(result: Result, identity: Identity, stamp: Stamp) -> bytes:
     patient = ["PID", "1", "", _escape(identity.patient_id or ""), "", f"{_escape(family)}^{_escape(given)}", ""]
     patient += [(identity.birth_date or "").replace("-", ""), result.patient.sex or "U"]
     order = ["OBR", "1", "", _escape(identity.accession_number or ""), _code(ORDER), "", "", exam]
-    order += [""] * 14 + [when, "", "CT", "P"]
-    segments = [header, patient, order, *_values(result)]
-    notes = [NOT_A_DEVICE, *(f"[{one.severity.value}] {one.message} {one.action}" for one in result.findings)]
+    status = _status(verified_by)
+    order += [""] * 14 + [when, "", "CT", status]
+    if verified_by is not None:
+        order += [""] * 6 + ["&".join(["", *map(_escape, verified_by.name.split("^")[:2])])]
+    segments = [header, patient, order, *_values(result, status)]
+    comment = reader_comment(result)
+    notes = [
+        NOT_A_DEVICE,
+        *([comment] if comment else []),
+        *(f"[{one.severity.value}] {one.message} {one.action}" for one in result.findings),
+    ]
     segments += [["NTE", str(number), "", _escape(note)] for number, note in enumerate(notes, start=1)]
     return "".join("|".join(segment) + "\r" for segment in segments).encode()
 
 
-def _values(result: Result) -> Iterable[list[str]]:
+def _status(verified_by: Observer | None) -> str:
+    """Give the result status (HL7 tables 0085 and 0123): preliminary, final, or corrected."""
+    if verified_by is None:
+        return "P"
+    return "C" if verified_by.amends else "F"
+
+
+def _values(result: Result, status: str) -> Iterable[list[str]]:
     scoring = result.scoring
     if scoring is None:
         return []
@@ -63,7 +80,7 @@ def _values(result: Result) -> Iterable[list[str]]:
         rows.append(
             ["OBX", str(len(rows) + 1), kind, _code(what), part, value, _code(unit) if unit else ""]
             + [""] * 4
-            + ["P"]
+            + [status]
             + [""] * 5
             + ([_code(method)] if method else [])
         )

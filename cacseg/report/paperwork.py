@@ -65,8 +65,16 @@ def load_paperwork(path: Path | None = None) -> Paperwork:
     return table
 
 
-def paperwork_blocks(result: Result, paperwork: Paperwork, say: Wording) -> list[Block]:
-    """Write the part for coding staff; it points, it never chooses."""
+def paperwork_blocks(result: Result, paperwork: Paperwork, say: Wording, *, signed: bool = False) -> list[Block]:
+    """Write the part for coding staff; it points, it never chooses.
+
+    Parameters
+    ----------
+    result : a scored result.
+    paperwork : the table.
+    say : the words.
+    signed : whether a person has signed the report.
+    """
     blocks: list[Block] = [
         Heading(say("For coding staff"), new_page=True),
         Notice("info", f"{say('Table of')} {paperwork.version}", say(paperwork.notice)),
@@ -77,7 +85,7 @@ def paperwork_blocks(result: Result, paperwork: Paperwork, say: Wording) -> list
         name = f"{procedure['system']} {procedure['code']}"
         blocks.append(Paragraph(f"{name}: {procedure['title']}{note}"))
         blocks.append(Paragraph(f"{procedure['applies']} {_pointer(result, procedure, say)}".strip()))
-        rows = tuple(_need(result, need, say) for need in procedure["needs"])
+        rows = tuple(_need(result, need, say, signed=signed) for need in procedure["needs"])
         header = (say("Needed"), say("In this report"), say("Evidence"))
         blocks.append(Table(f"{name}: {say('documentation')}", header, rows))
     for title, entries in (
@@ -99,7 +107,9 @@ def _pointer(result: Result, procedure: Mapping[str, Any], say: Wording) -> str:
     return ""
 
 
-def _need(result: Result, need: Mapping[str, Any], say: Wording) -> tuple[Cell, ...]:
+def _need(result: Result, need: Mapping[str, Any], say: Wording, *, signed: bool) -> tuple[Cell, ...]:
+    if signed and need.get("evidence") == "signature":
+        return say(str(need["text"])), say("yes"), say("signed; the name stands at the head of this report")
     held, evidence = EVIDENCE[need["evidence"]](result) if "evidence" in need else (False, "")
     return say(str(need["text"])), say("yes") if held else say("no"), say(evidence or NOT_HELD)
 

@@ -41,6 +41,8 @@ WIDTH: Final = 595.276 - 2 * MARGIN
 """Printable width of A4 in points."""
 
 ACCENT: Final = "#0b5c86"
+PRELIMINARY: Final = "#8a4b00"
+VERIFIED: Final = "#1d6b4c"
 INK: Final = "#1b2733"
 QUIET: Final = "#54616e"
 LINE: Final = "#d5dce3"
@@ -143,7 +145,7 @@ def _gap(points: float) -> Any:
 def _banner(report: Document) -> list[Any]:
     title, status = (
         _paragraph(report.title, 17, INK, bold=True),
-        _paragraph(report.status, 8.5, "#8a4b00", bold=True, right=True),
+        _paragraph(report.status, 8.5, VERIFIED if report.verified else PRELIMINARY, bold=True, right=True),
     )
     style = [
         ("LINEBELOW", (0, 0), (-1, -1), 2, ACCENT),

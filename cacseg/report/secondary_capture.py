@@ -15,6 +15,7 @@ from cacseg.report.blocks import Document, Facts, Gallery, KeyFigures, Notice, P
 from cacseg.report.dicom_header import file_bytes, new_instance, software_versions
 from cacseg.report.inputs import Stamp
 from cacseg.report.pictures import Pictures
+from cacseg.report.verification import Observer, series_suffix
 from cacseg.result import Result
 from cacseg.vessels import COLOUR_RGB
 
@@ -27,10 +28,16 @@ WHITE: Final = (240, 244, 247)
 QUIET: Final = (160, 172, 182)
 LINE: Final = (58, 68, 78)
 WARNING: Final = (255, 196, 92)
+VERIFIED: Final = (116, 201, 163)
 
 
 def secondary_captures(
-    result: Result, report: Document, pictures: Pictures, sources: tuple[Dataset, ...], stamp: Stamp
+    result: Result,
+    report: Document,
+    pictures: Pictures,
+    sources: tuple[Dataset, ...],
+    stamp: Stamp,
+    verified_by: Observer | None = None,
 ) -> list[bytes]:
     """Draw two pages: the scores in words and numbers, and every picture.
 
@@ -41,22 +48,23 @@ def secondary_captures(
     pictures : the pictures.
     sources : headers of the scored series; patient and study are taken from the first.
     stamp : gives time and UIDs.
+    verified_by : who signed; ``None`` while nobody has.
     """
     pages = [_summary(report)]
     if pictures.images:
         pages.append(_contact_sheet(report, pictures))
     return [
-        _instance(np.asarray(page, np.uint8), number, result, sources, stamp)
+        _instance(np.asarray(page, np.uint8), number, result, sources, stamp, series_suffix(verified_by))
         for number, page in enumerate(pages, start=1)
     ]
 
 
 def _instance(
-    page: NDArray[np.uint8], number: int, result: Result, sources: tuple[Dataset, ...], stamp: Stamp
+    page: NDArray[np.uint8], number: int, result: Result, sources: tuple[Dataset, ...], stamp: Stamp, standing: str
 ) -> bytes:
     dataset = new_instance(sources[0], SecondaryCaptureImageStorage, "capture", stamp, number)
     dataset.Modality = "OT"
-    dataset.SeriesDescription = "Calcium score pages (preliminary)"
+    dataset.SeriesDescription = f"Calcium score pages ({standing})"
     dataset.SoftwareVersions = software_versions(result)
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
@@ -81,7 +89,7 @@ class _Page:
         self.draw = ImageDraw.Draw(self.image)
         self.y = MARGIN
         self.write(report.title, 34, WHITE)
-        self.write(report.status, 18, WARNING)
+        self.write(report.status, 18, VERIFIED if report.verified else WARNING)
         self.rule()
 
     def write(self, text: str, size: int, colour: tuple[int, int, int], x: int = MARGIN) -> None:

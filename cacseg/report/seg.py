@@ -25,6 +25,7 @@ from cacseg.report.dicom_header import (
     software_versions,
 )
 from cacseg.report.inputs import Stamp
+from cacseg.report.verification import Observer, corrected
 from cacseg.result import Result
 from cacseg.vessels import COLOUR_RGB, FULL_NAME, Label
 from cacseg.volume import Volume
@@ -76,6 +77,7 @@ def segmentation(
     sources: tuple[Dataset, ...],
     stamp: Stamp,
     plan: SegmentPlan,
+    verified_by: Observer | None = None,
 ) -> bytes:
     """Write the segmentation.
 
@@ -88,9 +90,10 @@ def segmentation(
     sources : of every slice, as ``slice_sources`` gives them.
     stamp : gives time and UIDs.
     plan : its segments and frames, from ``plan_segments``.
+    verified_by : who signed; ``None`` while nobody has.
     """
     dataset = new_instance(header, SegmentationStorage, "seg", stamp)
-    _series(dataset, result, header)
+    _series(dataset, result, header, verified_by)
     _image(dataset, volume, plan)
     dataset.SegmentSequence = [_segment(number, value, result) for number, value in enumerate(plan.labels, start=1)]
     dataset.ReferencedSeriesSequence = [series_reference(sources)]
@@ -102,15 +105,20 @@ def segmentation(
     return file_bytes(dataset, enc.sequence(0x52009230, frames) + pixels)
 
 
-def _series(dataset: Dataset, result: Result, header: Dataset) -> None:
+def _series(dataset: Dataset, result: Result, header: Dataset, verified_by: Observer | None) -> None:
     dataset.Modality = "SEG"
-    dataset.SeriesDescription = "Calcium segmentation (automatic)"
+    dataset.SeriesDescription = f"Calcium segmentation ({_made_how(result, verified_by)})"
     dataset.SoftwareVersions = software_versions(result)
     dataset.FrameOfReferenceUID = header.FrameOfReferenceUID
     dataset.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
     dataset.ContentLabel = "CALCIUM"
     dataset.ContentDescription = "Calcium of the coronary arteries, valves and aorta"
-    dataset.ContentCreatorName = "cacseg^automatic"
+    dataset.ContentCreatorName = "cacseg^automatic" if verified_by is None else verified_by.name
+
+
+def _made_how(result: Result, verified_by: Observer | None) -> str:
+    how = "corrected" if corrected(result) else "automatic"
+    return how if verified_by is None else f"{how}, verified"
 
 
 def _image(dataset: Dataset, volume: Volume, plan: SegmentPlan) -> None:
@@ -143,7 +151,7 @@ def _segment(number: int, value: int, result: Result) -> Dataset:
     name = "coronary arteries" if value == NONE_FOUND else FULL_NAME[Label(value)]
     item.SegmentLabel = "None found" if value == NONE_FOUND else Label(value).name.replace("_", " ")
     item.SegmentDescription = f"Calcium: {name}"[:1024]
-    item.SegmentAlgorithmType = "AUTOMATIC"
+    item.SegmentAlgorithmType = "SEMIAUTOMATIC" if corrected(result) else "AUTOMATIC"
     item.SegmentAlgorithmName = software_versions(result)[1]
     item.SegmentedPropertyCategoryCodeSequence = code_items(codes.ABNORMAL_STRUCTURE)
     item.SegmentedPropertyTypeCodeSequence = code_items(SEGMENT_PROPERTY)

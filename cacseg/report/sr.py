@@ -1,4 +1,4 @@
-"""``structured_report.dcm``: DICOM Comprehensive 3D SR, TID 1500, preliminary and unverified.
+"""``structured_report.dcm``: DICOM Comprehensive 3D SR, TID 1500, preliminary until a person signs it.
 
 One measurement group for the whole heart, one for each artery (with its segment), one for each lesion (with
 its outline on the source images), one for each structure with calcium outside the arteries.
@@ -29,11 +29,10 @@ from cacseg.report.dicom_header import (
 from cacseg.report.inputs import Stamp
 from cacseg.report.seg import SegmentPlan
 from cacseg.report.sr_items import Item
+from cacseg.report.verification import Observer, reader_comment, series_suffix, status_text
 from cacseg.result import NOT_A_DEVICE, Result
 from cacseg.scoring.score import Lesion, Score, Scoring
 from cacseg.vessels import CORONARY, FULL_NAME, Label
-
-PRELIMINARY: Final = "Preliminary: automatic, not verified by a physician"
 
 MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")
 IMAGING_MEASUREMENTS: Final = Code("126010", "DCM", "Imaging Measurements")
@@ -50,21 +49,32 @@ ALGORITHM_NAME: Final = Code("111001", "DCM", "Algorithm Name")
 ALGORITHM_VERSION: Final = Code("111003", "DCM", "Algorithm Version")
 ALGORITHM_PARAMETERS: Final = Code("111002", "DCM", "Algorithm Parameters")
 REFERENCE_AUTHORITY: Final = Code("121406", "DCM", "Reference Authority")
+COMMENT: Final = Code("121106", "DCM", "Comment")
+PERSON: Final = Code("121006", "DCM", "Person")
+PERSON_NAME: Final = Code("121008", "DCM", "Person Observer Name")
+PERSON_ORGANISATION: Final = Code("121009", "DCM", "Person Observer's Organization Name")
+NOT_STATED: Final = "not stated"
+"""Stands for an organisation that the signer did not give; the attribute must have a value."""
+
 DEVICE_OBSERVER_UID: Final = "2.25.246437219463021934028562098452084367211"
 """Names cacseg as the observer (TID 1004)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the report points at: the source of every slice, outlines by lesion id, the segmentation if there is one."""
+    """What the report points at: the source of every slice, outlines by lesion id, the segmentation if there is one.
+
+    ``replaces`` are the structured reports that this one takes the place of.
+    """
 
     header: Dataset
     sources: tuple[Dataset, ...]
     contours: Mapping[int, tuple[Contour, ...]]
     plan: SegmentPlan | None
+    replaces: tuple[Dataset, ...] = ()
 
 
-def structured_report(result: Result, evidence: Evidence, stamp: Stamp) -> bytes:
+def structured_report(result: Result, evidence: Evidence, stamp: Stamp, verified_by: Observer | None = None) -> bytes:
     """Write the report.
 
     Parameters
@@ -72,20 +82,50 @@ def structured_report(result: Result, evidence: Evidence, stamp: Stamp) -> bytes
     result : a scored result.
     evidence : images, outlines and segmentation that the measurements refer to.
     stamp : gives time and UIDs.
+    verified_by : who signed; ``None`` while nobody has.
     """
     dataset = new_instance(evidence.header, Comprehensive3DSRStorage, "sr", stamp)
     dataset.Modality = "SR"
-    dataset.SeriesDescription = "Calcium score report (preliminary)"
+    dataset.SeriesDescription = f"Calcium score report ({series_suffix(verified_by)})"
     dataset.SoftwareVersions = software_versions(result)
     dataset.ReferencedPerformedProcedureStepSequence = []
     dataset.PerformedProcedureCodeSequence = []
-    dataset.CompletionFlag, dataset.VerificationFlag = "COMPLETE", "UNVERIFIED"
-    dataset.PreliminaryFlag = "PRELIMINARY"
+    _standing(dataset, verified_by)
+    if evidence.replaces:
+        dataset.PredecessorDocumentsSequence = [_predecessor(one) for one in evidence.replaces]
     dataset.CurrentRequestedProcedureEvidenceSequence = [_evidence(evidence, stamp)]
     identify_private_codes(dataset)
     dataset.ValueType, dataset.ContinuityOfContent = "CONTAINER", "SEPARATE"
     dataset.ConceptNameCodeSequence = [MEASUREMENT_REPORT.item()]
-    return file_bytes(dataset, sr.template_element("1500") + sr.content_sequence(_root(result, evidence, stamp)))
+    return file_bytes(
+        dataset, sr.template_element("1500") + sr.content_sequence(_root(result, evidence, stamp, verified_by))
+    )
+
+
+def _standing(dataset: Dataset, verified_by: Observer | None) -> None:
+    """Say whether a person verified the document, and who (PS3.3 C.17.2)."""
+    dataset.CompletionFlag = "COMPLETE"
+    if verified_by is None:
+        dataset.VerificationFlag, dataset.PreliminaryFlag = "UNVERIFIED", "PRELIMINARY"
+        return
+    dataset.VerificationFlag, dataset.PreliminaryFlag = "VERIFIED", "FINAL"
+    item = Dataset()
+    item.VerifyingOrganization = verified_by.organisation or NOT_STATED
+    item.VerificationDateTime = f"{verified_by.signed_at:%Y%m%d%H%M%S%z}"
+    item.VerifyingObserverName = verified_by.name
+    item.VerifyingObserverIdentificationCodeSequence = []
+    dataset.VerifyingObserverSequence = [item]
+
+
+def _predecessor(report: Dataset) -> Dataset:
+    """Refer to an earlier document (PS3.3 table C.17-3b)."""
+    series = Dataset()
+    series.SeriesInstanceUID = report.SeriesInstanceUID
+    series.ReferencedSOPSequence = [reference(report)]
+    study = Dataset()
+    study.StudyInstanceUID = report.StudyInstanceUID
+    study.ReferencedSeriesSequence = [series]
+    return study
 
 
 def _evidence(evidence: Evidence, stamp: Stamp) -> Dataset:
@@ -109,11 +149,11 @@ def _segmentation(stamp: Stamp) -> Dataset:
     return segmentation
 
 
-def _root(result: Result, evidence: Evidence, stamp: Stamp) -> tuple[Item, ...]:
+def _root(result: Result, evidence: Evidence, stamp: Stamp, verified_by: Observer | None) -> tuple[Item, ...]:
     scoring = result.scoring
     groups: list[Item] = []
     if scoring is not None:
-        groups.append(_total(result, scoring, stamp))
+        groups.append(_total(result, scoring, stamp, status_text(result, verified_by)))
         groups += [_vessel(vessel, scoring.vessels[vessel], result, evidence, stamp) for vessel in CORONARY]
         groups += [_lesion(lesion, result, evidence, stamp) for lesion in scoring.lesions]
         groups += [
@@ -124,6 +164,7 @@ def _root(result: Result, evidence: Evidence, stamp: Stamp) -> tuple[Item, ...]:
     return (
         sr.code("HAS CONCEPT MOD", LANGUAGE, ENGLISH),
         *_observer(),
+        *_verifier(verified_by),
         sr.code("HAS CONCEPT MOD", PROCEDURE, codes.CT_CALCIUM_SCORING),
         sr.container("CONTAINS", IMAGING_MEASUREMENTS, groups),
     )
@@ -139,7 +180,18 @@ def _observer() -> tuple[Item, ...]:
     )
 
 
-def _total(result: Result, scoring: Scoring, stamp: Stamp) -> Item:
+def _verifier(verified_by: Observer | None) -> tuple[Item, ...]:
+    """Name the person as a second observer (TID 1003)."""
+    if verified_by is None:
+        return ()
+    return (
+        sr.code("HAS OBS CONTEXT", OBSERVER_TYPE, PERSON),
+        sr.person("HAS OBS CONTEXT", PERSON_NAME, verified_by.name),
+        sr.text("HAS OBS CONTEXT", PERSON_ORGANISATION, verified_by.organisation or NOT_STATED),
+    )
+
+
+def _total(result: Result, scoring: Scoring, stamp: Stamp, status: str) -> Item:
     risk = result.risk or {}
     properties: list[Item] = []
     percentile = risk.get("percentile") or {}
@@ -163,7 +215,9 @@ def _total(result: Result, scoring: Scoring, stamp: Stamp) -> Item:
     for name, key in ((codes.AGATSTON_CATEGORY, "agatston_category"), (codes.CAC_DRS, "cac_drs")):
         if key in risk:
             items.append(sr.text("CONTAINS", name, str(risk[key])))
-    items += [sr.text("CONTAINS", codes.NOTICE, NOT_A_DEVICE), sr.text("CONTAINS", codes.STATUS, PRELIMINARY)]
+    items += [sr.text("CONTAINS", codes.NOTICE, NOT_A_DEVICE), sr.text("CONTAINS", codes.STATUS, status)]
+    if reader_comment(result):
+        items.append(sr.text("CONTAINS", COMMENT, reader_comment(result)))
     items += [
         sr.text("CONTAINS", codes.FINDING_TEXT, f"[{finding.severity.value}] {finding.message} {finding.action}")
         for finding in result.findings

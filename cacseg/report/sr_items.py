@@ -64,6 +64,11 @@ def uid(relation: Relation, name: Code, value: str) -> Item:
     return _item(relation, "UIDREF", name, enc.text(0x0040A124, b"UI", value))
 
 
+def person(relation: Relation, name: Code, value: str) -> Item:
+    """Make a person name item."""
+    return _item(relation, "PNAME", name, enc.text(0x0040A123, b"PN", value))
+
+
 def measurement(
     name: Code, value: float, unit: Code, children: Iterable[Item] = (), relation: Relation = "CONTAINS"
 ) -> Item:
