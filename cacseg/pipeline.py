@@ -105,7 +105,12 @@ class _Clock:
         return {**self.spent, "total": time.perf_counter() - self.started}
 
 
-def score_study(path: Path, settings: Settings | None = None, progress: Progress = lambda _: None) -> Outcome:
+def score_study(
+    path: Path,
+    settings: Settings | None = None,
+    progress: Progress = lambda _: None,
+    release: Release | None = None,
+) -> Outcome:
     """Score one study.
 
     Parameters
@@ -113,6 +118,7 @@ def score_study(path: Path, settings: Settings | None = None, progress: Progress
     path : folder, ``.zip``, DICOM file or NIfTI file.
     settings : what to do with it; the defaults where ``None``.
     progress : called with the name of each part as it begins.
+    release : a release loaded before, with the threads of ``settings``; the one they name is loaded where ``None``.
 
     Returns
     -------
@@ -131,14 +137,14 @@ def score_study(path: Path, settings: Settings | None = None, progress: Progress
     clock = _Clock()
     rules = _rules(settings)
     with ThreadPoolExecutor(1) as pool:
-        release = pool.submit(load_release, settings.release, threads=settings.threads)
+        loading = pool.submit(lambda: release or load_release(settings.release, threads=settings.threads))
         progress("reading the study")
         with clock.part("read"):
             study = read_study(path, series_uid=settings.series_uid)
         chosen = study.chosen
         if chosen is None or refused(study.findings):
             return _refusal(study, settings, clock)
-        return _score_chosen(study, chosen, rules, release.result(), settings, clock, progress)
+        return _score_chosen(study, chosen, rules, loading.result(), settings, clock, progress)
 
 
 def _score_chosen(
