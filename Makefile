@@ -1,7 +1,9 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 TORCH := torch==2.13.0
-SYSTEM_PACKAGES := dcmtk dicom3tools orthanc chromium poppler-utils
+# Program that a test calls, and the Debian package that has it.
+PROGRAMS := storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc chromium:chromium chromedriver:chromium-driver \
+	pdftoppm:poppler-utils pg_ctlcluster:postgresql openssl:openssl
 # ".venv" runs the light package, ".venv-dev" everything; both have bin/cacseg.
 LIGHT := .venv/.ready
 DEV := .venv-dev/.ready
@@ -48,7 +50,7 @@ $(DEV): pyproject.toml
 	touch $@
 
 system:  ## install the system programs that tests talk to (Debian, as root), else say which are absent
-	@absent=""; for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc chromium:chromium pdftoppm:poppler-utils; do \
+	@absent=""; for pair in $(PROGRAMS); do \
 	  command -v $${pair%%:*} >/dev/null || absent="$$absent $${pair##*:}"; done; \
 	if [ -z "$$absent" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -12,6 +12,9 @@ settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Debian keeps PostgreSQL's server programs out of the PATH.
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+
 
 @pytest.fixture(scope="session")
 def shared_dir():

@@ -1,0 +1,14 @@
+"""DICOMweb (PS3.18): images in by STOW-RS, the objects made from them out by QIDO-RS and WADO-RS.
+
+STOW-RS -> inbox            results -> made objects -> QIDO-RS, WADO-RS
+"""
+
+from fastapi import APIRouter
+
+from cacseg.service.dicomweb import query, retrieve, store
+
+router = APIRouter(prefix="/dicomweb", tags=["DICOMweb"])
+for part in (store, query, retrieve):
+    router.include_router(part.router)
+
+__all__ = ["router"]
