@@ -202,7 +202,7 @@ def corrections(browser: Browser) -> None:
     browser.keys("3")
     time.sleep(0.5)
     browser.keys("0", "\ue00c", "n", "x", "+", "+")
-    time.sleep(0.5)
+    browser.one(".lesions .gone").click()
     browser.driver.execute_script("document.querySelector('.history').open = true")
     browser.picture("corrected")
     browser.keys("m", "m", "\ue00c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from cacseg.service.audit import Audit
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("cacseg.service.background")
 
 TICK_S: Final = 0.2
+DELIVERIES: Final = 4
+"""Deliveries at once, so that one destination that does not answer does not hold up the others."""
+
 WATCH_S: Final = 1.0
 RETENTION_S: Final = 60.0
 """Time between two looks for studies to be forgotten."""
@@ -45,8 +49,8 @@ class Background:
         """Start everything."""
         parts: list[tuple[str, Callable[[], object], float]] = [
             ("tick", self._tick, TICK_S),
-            ("delivery", Dispatcher(self._services).run_all, TICK_S),
             ("retention", Retention(self._services).run_once, RETENTION_S),
+            *(("delivery", Dispatcher(self._services).run_once, TICK_S) for _ in range(DELIVERIES)),
         ]
         if self._services.settings.watch is not None:
             from cacseg.service.watch import Watch
@@ -98,12 +102,8 @@ class Dispatcher:
     def __init__(self, services: Services, clock: Callable[[], float] = time.time) -> None:
         self._services = services
         self._clock = clock
-        self._queue = Queue(services.database, "dispatcher", lease_s=services.settings.lease_s, clock=clock)
-
-    def run_all(self) -> None:
-        """Do every delivery that is due."""
-        while self.run_once():
-            pass
+        owner = f"dispatcher:{uuid.uuid4().hex[:12]}"
+        self._queue = Queue(services.database, owner, lease_s=services.settings.lease_s, clock=clock)
 
     def run_once(self) -> bool:
         """Do one delivery; say whether one was due."""
@@ -113,10 +113,11 @@ class Dispatcher:
 
         detail = {"destination": job.payload["destination"], "version": job.payload["version"]}
         try:
-            send(job, self._services.settings, self._services.database)
+            superseded = send(job, self._services.settings, self._services.database) is False
+            action = "result.superseded" if superseded else "result.sent"
             with self._services.database.session() as session:
                 self._queue.done(job, session)
-                self._services.audit.record(session, "service", "result.sent", job.study_id, detail)
+                self._services.audit.record(session, "service", action, job.study_id, detail)
         except LeaseLostError:
             log.warning("lease of a delivery lost", extra={"study": job.study_id})
         except Exception as error:

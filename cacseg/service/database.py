@@ -21,6 +21,7 @@ BUSY_S: Final = 30.0
 
 State = Literal["receiving", "waiting", "scoring", "scored", "refused", "failed", "deleting"]
 JobState = Literal["ready", "running", "done", "failed"]
+Status = Literal["scored", "refused"]
 VersionKind = Literal["automatic", "signed"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 AT_END: Final = "cacseg_at_end"
@@ -100,7 +101,7 @@ class Version(Base):
     generation: Mapped[int]
     author: Mapped[str] = mapped_column(Text)
     at: Mapped[float]
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[Status] = mapped_column(String(16))
     agatston: Mapped[float | None]
     category: Mapped[str | None] = mapped_column(String(32))
     complete: Mapped[bool] = mapped_column(default=False)

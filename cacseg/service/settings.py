@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     rule, release : what studies are scored with.
     max_upload_mb : largest request.
     max_waiting : studies that may wait to be scored before senders are told to come back.
+    min_free_bytes : free disk space below which senders are told the same.
     rate_per_minute : requests that one token, or one address without a token, may make.
     retention_days : age after which a finished study is securely deleted; never where ``None``.
     lease_s : seconds after which the job of a silent worker is given to another one.
@@ -101,6 +102,8 @@ class Settings(BaseSettings):
     session_hours : life of a browser session.
     tls : certificate and key for HTTPS; plain HTTP where ``None``.
     proxy : address of a reverse proxy whose ``X-Forwarded-*`` headers are believed; nobody's where ``None``.
+    dicom : the DICOM node; none where ``None``.
+    archive, deliveries : where results are sent.
     watch : folder in which studies appear.
     triton : address of a KServe v2 server that runs the network instead of this process.
     """

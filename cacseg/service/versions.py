@@ -4,7 +4,7 @@ Versions made by workers and versions signed by people share one row of numbers,
 (deliveries) is queued in the transaction that completes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -66,30 +66,32 @@ def publish_version(
     if session.get(Version, (study_id, number)) is not None:
         return
     scores, risk = result["scores"], result["risk"]
-    agatston = None if scores is None else scores["total"]["agatston"]
-    category = None if risk is None else risk["agatston_category"]
-    session.add(
-        Version(
-            study_id=study_id,
-            version=number,
-            kind=kind,
-            generation=generation,
-            author=author,
-            at=at,
-            status=result["status"],
-            agatston=agatston,
-            category=category,
-        )
+    version = Version(
+        study_id=study_id,
+        version=number,
+        kind=kind,
+        generation=generation,
+        author=author,
+        at=at,
+        status=result["status"],
+        agatston=None if scores is None else scores["total"]["agatston"],
+        category=None if risk is None else risk["agatston_category"],
     )
-    if number > study.result_version:
-        study.result_version, study.agatston, study.category = number, agatston, category
-        study.findings = [{key: f[key] for key in ("code", "severity", "message")} for f in result["findings"]]
-        study.message = None
-    if kind == "automatic":
-        study.scored_generation, study.finished_at = generation, at
-    if study.generation == generation:
-        study.state = result["status"]
+    session.add(version)
+    _show(study, version, result["findings"])
     audit.record(session, author, f"version.{kind}", study_id, {"version": number, "status": result["status"]})
+
+
+def _show(study: Study, version: Version, findings: Sequence[Mapping[str, Any]]) -> None:
+    """Let a study show a version, unless a newer one is there."""
+    if version.version > study.result_version:
+        study.result_version, study.agatston, study.category = version.version, version.agatston, version.category
+        study.findings = [{key: each[key] for key in ("code", "severity", "message")} for each in findings]
+        study.message = None
+    if version.kind == "automatic":
+        study.scored_generation, study.finished_at = version.generation, version.at
+    if study.generation == version.generation:
+        study.state = version.status
 
 
 def complete_version(session: Session, queue: Queue, settings: Settings, study_id: str, number: int) -> None:

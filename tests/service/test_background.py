@@ -47,8 +47,8 @@ def job_of(services):
 
 def test_a_delivery_is_done_once_and_recorded(services, delivery, sender):
     dispatcher = Dispatcher(services)
-    dispatcher.run_all()
-    dispatcher.run_all()
+    assert dispatcher.run_once()
+    assert not dispatcher.run_once()
     assert sender.sent == [("archive", 1)]
     assert job_of(services).state == "done"
     with services.database.session(write=False) as session:
@@ -68,7 +68,7 @@ def test_an_archive_that_is_down_is_tried_again_at_growing_distances(services, d
     assert tried == [0, 10, 40, 100, 400, 1300, 3100]
     sender.down = False
     now[0] += 3600
-    dispatcher.run_all()
+    assert dispatcher.run_once()
     assert (sender.sent, job_of(services).state) == ([("archive", 1)], "done")
 
 
@@ -99,7 +99,7 @@ def test_a_fault_in_one_part_stops_no_other(services, dicom_files, monkeypatch):
     def fault(_self):
         raise RuntimeError("SECRET")
 
-    monkeypatch.setattr("cacseg.service.background.Dispatcher.run_all", fault)
+    monkeypatch.setattr("cacseg.service.background.Dispatcher.run_once", fault)
     monkeypatch.setattr("cacseg.service.retention.Retention.run_once", fault)
     monkeypatch.setattr(type(services.inbox), "settled", lambda _self: (real(time.time() + 60) and settled.set(),))
     services.inbox.put(dicom_files()[0], "test", "sender")

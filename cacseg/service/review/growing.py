@@ -106,7 +106,7 @@ def _region(open_: NDArray[np.bool_], seed: Index, rule: Rule, *, one_slice: boo
 def _plausible(region: NDArray[np.bool_], volume: Volume, low: NDArray[np.intp], *, one_slice: bool) -> bool:
     """Say whether a region is as large as a lesion can be and does not reach the border of the box."""
     voxels = int(np.count_nonzero(region))
-    if False:
+    if one_slice and voxels * volume.pixel_area_mm2 > LARGEST_MM2:
         return False
     if voxels * volume.voxel_volume_mm3 > LARGEST_MM3:
         return False

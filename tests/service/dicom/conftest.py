@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -240,3 +241,23 @@ def add_version(written: Path, ct_file: Callable[..., bytes]) -> Callable[..., s
         return stored.study_id
 
     return add
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``ca.pem`` and, signed by it, certificate and key of ``node`` and ``peer``."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def made(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
+
+    for name in ("ca", "node", "peer"):
+        made("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
+    made("req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=authority", "-days", "2", "-out", "ca.pem")
+    for name in ("node", "peer"):
+        made("req", "-new", "-key", f"{name}.key", "-subj", "/CN=localhost", "-out", f"{name}.csr")
+        made(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
+            *("-days", "1", "-out", f"{name}.pem"),
+        )
+    return folder

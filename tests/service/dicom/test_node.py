@@ -360,26 +360,14 @@ def test_twenty_associations_at_once_with_interleaved_studies(start_node, associ
 
 
 @pytest.mark.system("openssl")
-def test_tls_asks_for_a_certificate_of_the_authority(start_node, associate, ct_image, tmp_path):
-    def made(*arguments):
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=tmp_path)
-
-    for name in ("ca", "node", "peer"):
-        made("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
-    made("req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=authority", "-days", "2", "-out", "ca.pem")
-    for name in ("node", "peer"):
-        made("req", "-new", "-key", f"{name}.key", "-subj", "/CN=localhost", "-out", f"{name}.csr")
-        made(
-            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
-            *("-days", "1", "-out", f"{name}.pem"),
-        )
-    files = {"certificate": tmp_path / "node.pem", "key": tmp_path / "node.key", "ca": tmp_path / "ca.pem"}
+def test_tls_asks_for_a_certificate_of_the_authority(start_node, associate, ct_image, certificates):
+    files = {"certificate": certificates / "node.pem", "key": certificates / "node.key", "ca": certificates / "ca.pem"}
     node, services = start_node({"tls": files})
-    context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
-    context.load_cert_chain(tmp_path / "peer.pem", tmp_path / "peer.key")
+    context = ssl.create_default_context(cafile=certificates / "ca.pem")
+    context.load_cert_chain(certificates / "peer.pem", certificates / "peer.key")
     with associate(node.port, tls_args=(context, "localhost")) as peer:
         assert peer.send(ct_image()) == 0x0000
-    nameless = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    nameless = ssl.create_default_context(cafile=certificates / "ca.pem")
     with (
         socket.create_connection(("127.0.0.1", node.port)),
         associate(node.port, tls_args=(context, "localhost")) as peer,

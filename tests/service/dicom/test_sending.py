@@ -14,7 +14,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from sqlalchemy import select, update
 
 from cacseg.service.background import Dispatcher
-from cacseg.service.database import Job, Study
+from cacseg.service.database import AuditEntry, Job, Study
 from cacseg.service.errors import DeliveryError, LeaseLostError
 from cacseg.service.queue import Queue
 from cacseg.service.sending import send
@@ -136,6 +136,23 @@ def test_a_remark_counts_as_stored(make_services, add_version, written):
         Dispatcher(services).run_once()
     assert len(kept) == len(uids(written))
     assert job_of(services).state == "done"
+
+
+@pytest.mark.system("openssl")
+def test_an_archive_by_tls(make_services, add_version, start_node, certificates):
+    """A node with TLS stands for the archive; it answers with the warning that such objects are not needed there."""
+    own = {name: certificates / f"node.{end}" for name, end in (("certificate", "pem"), ("key", "key"))}
+    node, _ = start_node({"tls": {**own, "ca": certificates / "ca.pem"}, "allowed": {"CACSEG": None}})
+    archive = {"kind": "dimse", "aet": "CACSEG", "host": "localhost", "port": node.port, "retry_s": ()}
+    shown = {name: certificates / f"peer.{end}" for name, end in (("certificate", "pem"), ("key", "key"))}
+    services = make_services(archive={**archive, "tls": {**shown, "ca": certificates / "ca.pem"}})
+    add_version(services)
+    Dispatcher(services).run_once()
+    assert job_of(services).state == "done", job_of(services).error
+    services = make_services(archive={**archive, "tls": {**shown, "certificate": certificates / "ca.key"}})
+    add_version(services)
+    Dispatcher(services).run_once()
+    assert "cannot be used" in job_of(services).error
 
 
 @pytest.mark.parametrize(
@@ -347,24 +364,27 @@ def test_a_refused_study_is_announced_and_not_archived(make_services, add_versio
     deliveries = {"fhir": str(tmp_path), "webhook": {"url": listener.address, "secret": "s"}}
     services = make_services(archive={"kind": "dimse", "port": free_port()}, deliveries=deliveries)
     add_version(services, status="refused")
-    Dispatcher(services).run_all()
+    dispatcher = Dispatcher(services)
+    while dispatcher.run_once():
+        pass
     with services.database.session(write=False) as session:
         assert set(session.scalars(select(Job.state).where(Job.kind == "send"))) == {"done"}
     assert json.loads(listener.requests[0][2])["status"] == "refused"
     assert list(tmp_path.glob("*.json")) == []
 
 
-def test_a_version_that_was_replaced_is_not_delivered(make_services, add_version, listener):
+def test_a_version_that_was_replaced_is_not_delivered_and_the_trail_says_so(make_services, add_version, listener):
     services = make_services(deliveries={"webhook": {"url": listener.address, "secret": "s"}})
     add_version(services)
     add_version(services)
-    queue = Queue(services.database, "test")
-    outcomes = {}
-    while job := queue.take(["send"]):
-        outcomes[job.payload["version"]] = send(job, services.settings, services.database)
-        queue.done(job)
-    assert outcomes == {1: False, 2: True}
+    dispatcher = Dispatcher(services)
+    while dispatcher.run_once():
+        pass
     assert [json.loads(body)["version"] for _, _, body in listener.requests] == [2]
+    with services.database.session(write=False) as session:
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.action.like("result.%")))
+        noted = {entry.detail["version"]: entry.action for entry in entries}
+    assert noted == {1: "result.superseded", 2: "result.sent"}
 
 
 def test_a_study_that_is_being_deleted_is_not_delivered(make_services, add_version, listener):
