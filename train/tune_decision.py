@@ -51,9 +51,15 @@ CORONARY_LABELS = [int(label) for label in CORONARY]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One patient as the network saw it: candidates with probabilities, and the true labels."""
+    """One patient as the network saw it: candidates with probabilities, and the true labels.
+
+    Parameters
+    ----------
+    at, truth : (n,) flat indices of the voxels that are labelled or may become so, and their true labels.
+    """
 
     view: Volume
+    at: NDArray[np.int64]
     truth: NDArray[np.uint8]
     samples: Samples
     agatston: float
@@ -72,7 +78,9 @@ def see(job: tuple[str, int, str]) -> Seen | None:
     if heart is None or not heart.plausible:
         return None
     samples = sampled(view, heart, release, 130.0, {})
-    return Seen(view, truth, samples, score(view, view.with_voxels(truth), RULES["literature"]).total.agatston)
+    at = np.union1d(samples.voxels, np.flatnonzero(truth))
+    agatston = score(view, view.with_voxels(truth), RULES["literature"]).total.agatston
+    return Seen(view, at, truth.reshape(-1)[at], samples, agatston)
 
 
 def worth(patients: Sequence[Seen], decision: Decision) -> dict[str, float]:
@@ -83,7 +91,7 @@ def worth(patients: Sequence[Seen], decision: Decision) -> dict[str, float]:
         decided, _ = decide(one.samples, one.view, decision)
         labels = np.zeros(one.view.shape, np.uint8)
         labels.reshape(-1)[one.samples.voxels] = decided
-        for row, (guess, truth) in enumerate(_masks(labels, one.truth)):
+        for row, (guess, truth) in enumerate(_masks(labels.reshape(-1)[one.at], one.truth)):
             both = int((guess & truth).sum())
             hit[row] += both
             false[row] += int(guess.sum()) - both
