@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 BEYOND: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
-    "heart_rotation_deg": ((-19.0, -12.0), (32.0, 39.0)),
-    "heart_tilt_deg": ((-25.0, -18.0), (24.0, 31.0)),
+    "heart_rotation_deg": ((-24.0, -17.0), (30.0, 37.0)),
+    "heart_tilt_deg": ((-27.0, -20.0), (22.0, 29.0)),
     "heart_pitch_deg": ((-17.0, -12.0), (12.0, 17.0)),
     "heart_roll_deg": ((-21.0, -15.0), (15.0, 21.0)),
     "heart_shift_left_mm": ((-24.0, -16.0), (16.0, 24.0)),

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -141,9 +142,17 @@ def make_worker():
     return make
 
 
+@pytest.fixture
+def postgresql_url(postgresql_socket):
+    """An empty database on the PostgreSQL server of the tests."""
+    name = f"test_{uuid.uuid4().hex}"
+    subprocess.run(["createdb", "-h", postgresql_socket, "-U", "cacseg", name], check=True, capture_output=True)
+    return f"postgresql+pg8000://cacseg@/{name}?unix_sock={postgresql_socket}/.s.PGSQL.5432"
+
+
 @pytest.fixture(scope="session")
-def postgresql_url():
-    """A PostgreSQL server of its own, reached through a socket in its folder."""
+def postgresql_socket():
+    """The folder of the socket of a PostgreSQL server that the tests start."""
     binaries = Path(shutil.which("postgres")).resolve().parent
     folder = Path(tempfile.mkdtemp(prefix="cacseg-pg-"))
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
@@ -153,6 +162,6 @@ def postgresql_url():
     run = lambda *command: subprocess.run([*as_user, *command], check=True, capture_output=True, cwd=folder)  # noqa: E731
     run(binaries / "initdb", "-D", data, "-A", "trust", "-U", "cacseg", "--no-sync")
     run(binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", f"-k {folder} -h '' -F", "start")
-    yield f"postgresql+pg8000://cacseg@/postgres?unix_sock={folder}/.s.PGSQL.5432"
+    yield folder
     run(binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
     shutil.rmtree(folder, ignore_errors=True)
