@@ -31,15 +31,13 @@ if TYPE_CHECKING:
     from cacseg.findings import Finding
     from cacseg.infer import Assignment, Release
     from cacseg.report import ReportInput, Tables
-    from cacseg.scoring import RescanInterval, Rule, Scoring
+    from cacseg.scoring import Rule, Scoring
     from cacseg.study import SeriesReading, StudyReading
     from cacseg.volume import Volume
 
 DEFAULT_RULE: Final = "literature"
 DEFAULT_THREADS: Final = 2
 ALL_RULES: Final = "all"
-SAID_TWICE: Final = ("kvp-unknown",)
-"""Findings that reading a study and adapting a rule both raise, in their own words."""
 RECORDED_PACKAGES: Final = ("numpy", "scipy", "pydicom", "onnxruntime", "highdicom")
 
 Progress = Callable[[str], None]
@@ -168,7 +166,7 @@ def _score_chosen(
     with clock.part("segment"):
         labelled = _assigned(chosen.volume, release, [one for one, _ in adapted])
     assignment = labelled[rule.counted_volume_hu]
-    findings = _once((*study.findings, *voltage_findings, *assignment.findings))
+    findings = _unsaid(study.findings, (*voltage_findings, *assignment.findings))
     if refused(findings):
         return _refusal(replace(study, findings=findings), settings, clock)
     labels = chosen.volume.with_voxels(assignment.labels)
@@ -206,7 +204,7 @@ def _score_chosen(
         ledger=study.ledger,
         findings=findings,
         scoring=scorings[0],
-        interval=_interval(interval),
+        interval=None if interval is None else Interval.of(interval),
         risk=risk,
         provenance=_provenance(settings, release, clock),
         other_rules=tuple(scorings[1:]),
@@ -223,11 +221,10 @@ def _assigned(volume: Volume, release: Release, rules: list[Rule]) -> dict[float
     return {threshold: assign(volume, release, rule_threshold_hu=threshold) for threshold in thresholds}
 
 
-def _once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Keep the first finding of each code that reading and scoring may both raise."""
-    return tuple({(f.code, f.message if f.code not in SAID_TWICE else ""): f for f in reversed(findings)}.values())[
-        ::-1
-    ]
+def _unsaid(said: tuple[Finding, ...], later: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Add what later stages found, but for codes that reading the study has raised already in its own words."""
+    codes = {finding.code for finding in said}
+    return (*said, *(finding for finding in later if finding.code not in codes))
 
 
 def score_labels(
@@ -314,18 +311,6 @@ def _series(chosen: SeriesReading) -> Series:
         kernel=acquisition.kernel,
         gated=acquisition.gated,
         contrast=acquisition.contrast,
-    )
-
-
-def _interval(interval: RescanInterval | None) -> Interval | None:
-    if interval is None:
-        return None
-    return Interval(
-        level=interval.level,
-        agatston=interval.agatston,
-        method=interval.method,
-        category_stable=interval.category_stable,
-        category_probability=interval.category_probability,
     )
 
 

@@ -6,13 +6,16 @@ reads it back. The JSON Schema lies beside this file and ships in the wheel.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from cacseg.acquisition import Known, Patient
 from cacseg.findings import Finding, Severity
 from cacseg.scoring.rule import Rule
 from cacseg.scoring.score import Lesion, Score, Scoring
 from cacseg.vessels import CORONARY, STRUCTURE, Label
+
+if TYPE_CHECKING:
+    from cacseg.scoring import RescanInterval
 
 SCHEMA_VERSION: Final = "1.0"
 NOT_A_DEVICE: Final = (
@@ -60,6 +63,17 @@ class Interval:
     method: str
     category_stable: bool
     category_probability: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: "RescanInterval") -> Self:
+        """Keep of a simulated interval what a result tells."""
+        return cls(
+            level=found.level,
+            agatston=found.agatston,
+            method=found.method,
+            category_stable=found.category_stable,
+            category_probability=found.category_probability,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ import ctypes
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from cacseg.durable import sync
 from cacseg.errors import UsageError
 
 AT_FDCWD: Final = -100
@@ -38,7 +38,8 @@ def replace_folder(target: Path, write: Callable[[Path], None], ours: Callable[[
     fresh.mkdir()
     try:
         write(fresh)
-        _sync(fresh)
+        # The content lies on the disk before the name changes hands.
+        sync((*fresh.rglob("*"), fresh))
         _put_in_place(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -67,20 +68,6 @@ def _clear_leftovers(target: Path) -> None:
         owner = leftover.name.rpartition("-")[2]
         if not owner.isdigit() or int(owner) == os.getpid() or not Path(f"/proc/{owner}").exists():
             shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Put the content on the disk before the name changes hands."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(_sync_one, (*folder.rglob("*"), folder)))
-
-
-def _sync_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _put_in_place(fresh: Path, target: Path) -> None:

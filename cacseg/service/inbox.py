@@ -19,12 +19,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from cacseg.durable import sync
 from cacseg.errors import UnreadableError
 from cacseg.service.audit import Audit
 from cacseg.service.database import Database, Instance, Study, insert_if_new, new_id
 from cacseg.service.errors import BusyError, ConflictError, NotDicomFileError, StorageFullError
 from cacseg.service.queue import Queue
-from cacseg.service.reception import ReceivedFile, receive, sync
+from cacseg.service.reception import ReceivedFile, receive
 from cacseg.service.settings import Settings
 from cacseg.study.archive import is_zip, unpack
 

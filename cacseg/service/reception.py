@@ -1,11 +1,8 @@
 """One file as it comes in: streamed to scratch with a limit, its header checked, on the disk for good."""
 
 import hashlib
-import os
 import re
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -25,8 +22,6 @@ UID: Final = re.compile(r"[0-9.]{1,64}")
 META_START: Final = 132
 META_LENGTH: Final = b"\x02\x00\x00\x00UL\x04\x00"
 """Where the file meta group begins, and its first element: its length, as explicit little-endian UL."""
-
-SYNC_THREADS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +75,6 @@ def data_set_digest(path: Path) -> str:
         grouped = head[META_START - 4 : META_START] == b"DICM" and head[META_START:][:8] == META_LENGTH
         stream.seek(META_START + 12 + int.from_bytes(head[-4:], "little") if grouped else 0)
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sync(paths: Sequence[Path]) -> None:
-    """Put the content of files or folders on the disk."""
-    if len(paths) == 1:
-        return _sync_one(paths[0])
-    with ThreadPoolExecutor(SYNC_THREADS) as pool:
-        list(pool.map(_sync_one, paths))
-    return None
 
 
 def _copy(stream: BinaryIO, target: Path, settings: Settings) -> None:
@@ -154,11 +140,3 @@ def _check_whole(file: DicomFile, instance: str, size: int) -> None:
         raise NotDicomFileError(
             f"Instance {instance} is truncated: {size} bytes, expected at least {expected}. Send it again."
         )
-
-
-def _sync_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

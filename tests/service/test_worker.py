@@ -132,7 +132,7 @@ def test_a_full_disk_is_waited_for(services, received, scored_at_once, make_work
     now = [time.time()]
     worker = make_worker(services, clock=lambda: now[0])
     with monkeypatch.context() as patched:
-        patched.setattr("cacseg.report.folder._sync", full)
+        patched.setattr("cacseg.report.folder.sync", full)
         for _ in range(5):
             assert worker.run_once()
             assert list(services.settings.scratch.iterdir()) == []

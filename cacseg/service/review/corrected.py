@@ -9,7 +9,7 @@ from cacseg.report import Observer
 from cacseg.report.verification import REVIEW
 from cacseg.result import Interval, Result, scores_to_dict
 from cacseg.risk import assess
-from cacseg.scoring import RescanInterval, rescan_interval, score
+from cacseg.scoring import rescan_interval, score
 from cacseg.service.review.drafts import Draft
 from cacseg.service.review.session import ReviewSession
 
@@ -46,7 +46,7 @@ def corrected_result(session: ReviewSession, draft: Draft, number: int, signer: 
         before,
         findings=(*(one for one in before.findings if one.code != CORRECTED), corrected_finding(session)),
         scoring=scoring,
-        interval=_interval(interval),
+        interval=Interval.of(interval),
         risk=assess(scoring, before.patient, chosen.get("risk_factors") or {}),
         other_rules=tuple(
             score(scan.volume, scan.volume.with_voxels(session.labels), other.rule, mass_factor=scan.mass_factor)
@@ -96,13 +96,3 @@ def changes_for_training(session: ReviewSession) -> list[dict[str, Any]]:
     return [
         {"lesion": edit.lesion, "kind": edit.kind, "from": edit.before, "to": edit.label.name} for edit in session.done
     ]
-
-
-def _interval(interval: RescanInterval) -> Interval:
-    return Interval(
-        level=interval.level,
-        agatston=interval.agatston,
-        method=interval.method,
-        category_stable=interval.category_stable,
-        category_probability=interval.category_probability,
-    )
