@@ -7,6 +7,8 @@ import shutil
 import jsonschema
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.misc import is_dicom
 
 import cacseg
 from cacseg.cli import main
@@ -115,6 +117,17 @@ def test_real_phantom_without_a_heart_is_refused(shared_dir, tmp_path):
     assert result["status"] == "refused"
     assert result["scores"] is None
     assert any(finding["severity"] == "refusal" for finding in result["findings"])
+
+
+def test_an_unknown_voltage_is_said_once(study, tmp_path):
+    copy = shutil.copytree(study, tmp_path / "study")
+    for path in (p for p in copy.rglob("*") if p.is_file() and is_dicom(p)):
+        dataset = dcmread(path)
+        dataset.KVP = None
+        dataset.save_as(path)
+    assert main(["infer", str(copy), "-o", str(tmp_path / "out"), "--formats", "json"]) == 0
+    codes = [finding["code"] for finding in json.loads((tmp_path / "out" / "result.json").read_text())["findings"]]
+    assert codes.count("kvp-unknown") == 1
 
 
 def qrm_labels(volume, rows):
