@@ -11,6 +11,7 @@ from typing import Final
 import torch
 from monai.networks.nets import UNet
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from cacseg.vessels import Label
@@ -21,7 +22,9 @@ HU_WINDOWS: Final = ((-200.0, 200.0), (-1000.0, 600.0), (100.0, 1000.0))
 EXCESS_SCALE_HU: Final = 300.0
 """Divides the excess channel; a cell full of 430 HU calcium reads 1."""
 
-CALCIUM_CLASSES: Final = len(Label)
+CALCIUM_CLASSES: Final = len(Label) + 1
+"""``Label``, and last metal, which training tells from other calcium and a release counts as such."""
+
 TERRITORY_CLASSES: Final = 5
 """Away from any artery, LM, LAD, LCX, RCA."""
 
@@ -88,7 +91,7 @@ class CalciumNet(nn.Module):
 
         Returns
         -------
-        calcium : (n, 9, slice, row, column) logits of ``Label``.
+        calcium : (n, 10, slice, row, column) logits of ``Label`` and of metal.
         territory : (n, 5, slice, row / 2, column / 2) logits.
         tissue : (n, 16, slice, row / 2, column / 2) logits.
         """
@@ -122,6 +125,18 @@ class ScoutNet(nn.Module):
         """(n, 1, slice, row, column) HU to logits of the same shape."""
         logits: Tensor = self.body(self.windows(cells))
         return logits
+
+
+def with_metal_as_other(calcium: Tensor) -> Tensor:
+    """Add the probability of metal to that of other calcium, (n, 10, ...) logits to (n, 9, ...) of ``Label``.
+
+    Examples
+    --------
+    >>> with_metal_as_other(torch.zeros(1, 10, 1, 1, 1)).exp().round(decimals=3)[0, :, 0, 0, 0].tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0]
+    """
+    other, metal = calcium[:, Label.OTHER : Label.OTHER + 1], calcium[:, Label.OTHER + 1 :]
+    return torch.cat([calcium[:, : Label.OTHER], other + functional.softplus(metal - other)], 1)
 
 
 def fold(cells: Tensor) -> Tensor:

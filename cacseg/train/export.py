@@ -23,6 +23,7 @@ from cacseg.infer.decide import Decision
 from cacseg.infer.grid import CHANNELS, HEART_GRID, SCOUT_GRID, GridSpec
 from cacseg.infer.release import DEFAULT_RELEASE, FORMAT_VERSION, METADATA, load_release
 from cacseg.models import CalciumNet, ScoutNet
+from cacseg.models.unet import with_metal_as_other
 from cacseg.train.augment import example
 from cacseg.train.data import samples_in
 from cacseg.train.module import CalciumModule
@@ -43,7 +44,7 @@ LARGEST_DIFFERENCE: Final = 2e-3
 
 
 class _Calcium(nn.Module):
-    """What a release runs: the two heads that the assignment reads."""
+    """What a release runs: the two heads that the assignment reads, metal among other calcium."""
 
     def __init__(self, net: CalciumNet) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class _Calcium(nn.Module):
 
     def forward(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         calcium, territory, _ = self.net(cells)
-        return calcium, territory
+        return with_metal_as_other(calcium), territory
 
 
 class _Heart(nn.Module):
@@ -246,7 +247,7 @@ def compare(net: CalciumNet, scout: ScoutNet, folder: Path, samples: Path | None
     cells = changed = 0
     for calcium_cells, scout_cells in _volumes(samples, volumes):
         with torch.no_grad():
-            expected = net(torch.from_numpy(calcium_cells))[0].numpy()
+            expected = with_metal_as_other(net(torch.from_numpy(calcium_cells))[0]).numpy()
             probability = torch.sigmoid(scout(torch.from_numpy(scout_cells))).numpy()
         found, _ = release.predict(calcium_cells)
         difference = float(np.abs(found - expected).max())

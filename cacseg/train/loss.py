@@ -35,10 +35,10 @@ class LossWeights:
 
     Parameters
     ----------
-    calcium_classes : cross-entropy weight per ``Label``; about the inverse square root of how often a candidate
-        cell has that class, which avoids over-calling the rare left main artery. Background is noise here.
+    calcium_classes : cross-entropy weight per ``Label`` and of metal; about the inverse square root of how often a
+        candidate cell has that class, which avoids over-calling the rare left main artery. Background is noise here.
     elsewhere : weight of background cells not known to lie in the heart or its vessels: bone, many and easy.
-    other_near : weight of other calcium and metal in the heart or beside an artery, where it is taken for coronary.
+    other_near : weight of other calcium in the heart or beside an artery, where it is taken for coronary.
     territory_classes : away from any artery, LM, LAD, LCX, RCA.
     """
 
@@ -47,7 +47,7 @@ class LossWeights:
     territory: float = 0.4
     tissue: float = 0.2
     heart: float = 0.5
-    calcium_classes: tuple[float, ...] = (0.1, 2.6, 1.0, 1.35, 1.1, 1.45, 1.55, 0.85, 0.25)
+    calcium_classes: tuple[float, ...] = (0.1, 2.6, 1.0, 1.35, 1.1, 1.45, 1.55, 0.85, 0.25, 0.5)
     elsewhere: float = 0.02
     other_near: float = 1.0
     territory_classes: tuple[float, ...] = (0.15, 2.0, 1.0, 1.0, 1.0)
@@ -60,7 +60,7 @@ def calcium_terms(
 
     Parameters
     ----------
-    logits : (n, 9, slice, row, column).
+    logits : (n, 10, slice, row, column).
     target : (n, slice, row, column) uint8.
     fraction : (n, slice, row, column) share of candidate voxels; fuller cells weigh more.
     tissue, territory : (n, slice, row / 2, column / 2) uint8 tissue classes and arteries nearby.

@@ -1,7 +1,7 @@
 """One optimisation step, one validation step, and the learning-rate schedule of both networks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from cacseg.models import CalciumNet, ScoutNet
+from cacseg.models.unet import with_metal_as_other
 from cacseg.train.data import Batch
 from cacseg.train.loss import LossWeights, calcium_terms, dense_term, heart_term
 from cacseg.train.sample import UNKNOWN
@@ -57,7 +58,7 @@ class CalciumModule(LightningModule):
         if start_from is not None:
             path = Path(start_from)
             stored = torch.load(path, map_location="cpu", weights_only=path.suffix == ".pt")
-            self.load_state_dict(stored["state_dict"])
+            self.load_state_dict(_with_metal(stored["state_dict"]))
         if channels_last:
             self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
@@ -95,8 +96,8 @@ class CalciumModule(LightningModule):
         self.log("val/loss", torch.stack(list(terms.values())).sum(), batch_size=1, prog_bar=True)
         known = batch["calcium"] != UNKNOWN
         weight = batch["cells"][:, 1][known].float().cpu()
-        truth = batch["calcium"][known].long().cpu()
-        guess = logits.argmax(dim=1)[known].cpu()
+        truth = batch["calcium"][known].long().clamp_max(int(Label.OTHER)).cpu()
+        guess = with_metal_as_other(logits).argmax(dim=1)[known].cpu()
         for label in range(1, len(Label)):
             is_truth, is_guess = truth == label, guess == label
             self.counts[label, 0] += weight[is_truth & is_guess].sum()
@@ -123,6 +124,15 @@ class CalciumModule(LightningModule):
             optimiser, lambda step: learning_rate_share(step, self.warmup_steps, total)
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _with_metal(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give weights from before metal was a class of its own that class, as a copy of other calcium."""
+    state = dict(state)
+    for name in ("net.calcium.weight", "net.calcium.bias"):
+        if len(state[name]) == 4 * len(Label):
+            state[name] = torch.cat([state[name], state[name][-4:]])
+    return state
 
 
 def learning_rate_share(step: int, warmup: int, total: int) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cacseg.data.phantom.scene import Branch
+from cacseg.data.phantom.scene import Branch, Deposit
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.infer.grid import (
     CANDIDATE_HU,
@@ -38,6 +38,12 @@ CACHED_GRID: Final = GridSpec(
 
 UNKNOWN: Final = 255
 """Not labelled, or outside the scan: no loss here."""
+
+METAL: Final = len(Label)
+"""Other calcium that is metal: a stent lies where plaque does and is as dense; it is learned as its own class."""
+
+METAL_REACH_MM: Final = 4.5
+"""Cells of other calcium within this distance of a wire or strut are metal: half a cell and the blur."""
 
 TERRITORY_MM: Final = 7.0
 """Cells within this distance of a centre line belong to that artery's territory."""
@@ -88,7 +94,7 @@ class Sample:
     hu : (slice, row, column) int16 mean HU of the cells.
     at : (n,) int32 flat indices of the cells that hold candidate voxels.
     fraction, excess : (n,) float32, the other two channels there.
-    calcium : (n,) uint8 ``Label`` of most candidates of the cell; ``UNKNOWN`` where nobody labelled.
+    calcium : (n,) uint8 ``Label`` of most candidates of the cell, or ``METAL``; ``UNKNOWN`` where nobody labelled.
     territory, tissue : (slice, row / 2, column / 2) uint8; ``UNKNOWN`` where not known.
     scout : (slice, row, column) int16 HU on the coarse grid.
     heart : uint8, same shape: 1 heart, 0 not, ``UNKNOWN``.
@@ -128,12 +134,14 @@ def sample_from_scan(scan: Any, facts: dict[str, Any]) -> Sample:
     territory[outside] = UNKNOWN
     at = np.flatnonzero(grid.cells[1] > 0).astype(np.int32)
     labels = axial_array(scan.labels.voxels, scan.labels.affine)
+    calcium = cell_labels(view, labels, grid, at)
+    calcium[(calcium == Label.OTHER) & near_metal(scan.scene.deposits, grid, at)] = METAL
     return Sample(
         hu=np.rint(grid.cells[0]).astype(np.int16),
         at=at,
         fraction=grid.cells[1].reshape(-1)[at],
         excess=grid.cells[2].reshape(-1)[at],
-        calcium=cell_labels(view, labels, grid, at),
+        calcium=calcium,
         territory=territory,
         tissue=tissue,
         scout=np.rint(scout.cells[0]).astype(np.int16),
@@ -205,6 +213,22 @@ def nearest_artery(
     result = np.zeros(len(indices), np.uint8)
     result[near] = np.append(vessel, 0)[which]
     return result.reshape(shape)
+
+
+def near_metal(deposits: tuple[Deposit, ...], grid: GridInput, at: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Tell which of the listed cells lie at a stent, clip, wire, lead, port or prosthesis, (n,)."""
+    metal = [body for body in deposits if body.material == "metal"]
+    if not metal or at.size == 0:
+        return np.zeros(at.size, bool)
+    start, end = (np.concatenate([getattr(body, name) for body in metal]) for name in ("start_lps_mm", "end_lps_mm"))
+    pieces = np.maximum(np.ceil(np.linalg.norm(end - start, axis=1)), 1).astype(int)
+    which = np.repeat(np.arange(len(start)), pieces)
+    along = (np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces) + 0.5) / pieces[which]
+    points = start[which] + along[:, None] * (end - start)[which]
+    index = np.stack(np.unravel_index(at, grid.cells.shape[1:]), axis=1)
+    world = index @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    distance, _ = cKDTree(points).query(world, distance_upper_bound=METAL_REACH_MM)
+    return np.asarray(distance <= METAL_REACH_MM)
 
 
 def cell_labels(view: Volume, labels: NDArray[np.uint8], grid: GridInput, at: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -37,7 +37,7 @@ def test_windows_reach_from_minus_one_to_one() -> None:
 
 def test_every_head_has_its_shape() -> None:
     calcium, territory, tissue = small()(cells(2))
-    assert calcium.shape == (2, 9, 4, 16, 16)
+    assert calcium.shape == (2, 10, 4, 16, 16)
     assert territory.shape == (2, 5, 4, 8, 8)
     assert tissue.shape == (2, TISSUE_CLASSES, 4, 8, 8)
 

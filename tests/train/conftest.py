@@ -57,7 +57,11 @@ def crude_scan(seed: int) -> SimpleNamespace:
     volume = grid.with_voxels(np.rint(hu).astype(np.int16))
     labels[volume.voxels < 130] = 0
     return SimpleNamespace(
-        volume=volume, labels=grid.with_voxels(labels), tissue=grid.with_voxels(tissue), branches=tuple(branches)
+        volume=volume,
+        labels=grid.with_voxels(labels),
+        tissue=grid.with_voxels(tissue),
+        branches=tuple(branches),
+        scene=SimpleNamespace(deposits=()),
     )
 
 

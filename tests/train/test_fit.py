@@ -134,6 +134,18 @@ def test_a_release_can_be_fine_tuned(finished: Path, cache_dir: Path, tmp_path: 
     assert all(torch.equal(value, trained[name]) for name, value in module.state_dict().items())
 
 
+def test_weights_without_a_class_of_metal_start_it_as_other_calcium(finished: Path, tmp_path: Path) -> None:
+    stored = torch.load(finished / "checkpoints" / "last.ckpt", weights_only=False)
+    for name in ("net.calcium.weight", "net.calcium.bias"):
+        stored["state_dict"][name] = stored["state_dict"][name][:-4]
+    torch.save({"state_dict": stored["state_dict"]}, tmp_path / "old.pt")
+    settings = {"channels": [4, 4], "strides": [2], "residual_units": 1, "feature_channels": 4, "head_channels": 4}
+    state = CalciumModule(**settings, start_from=str(tmp_path / "old.pt")).state_dict()
+    for name in ("net.calcium.weight", "net.calcium.bias"):
+        assert torch.equal(state[name][-4:], state[name][-8:-4])
+        assert torch.equal(state[name][:-4], stored["state_dict"][name])
+
+
 def test_export_needs_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No checkpoint"):
         load_networks(tmp_path / "none.ckpt")

@@ -3,7 +3,7 @@ import torch
 
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.train.loss import LossWeights, calcium_terms, dense_term, heart_term
-from cacseg.train.sample import TISSUE_CLASS, UNKNOWN
+from cacseg.train.sample import METAL, TISSUE_CLASS, UNKNOWN
 from cacseg.vessels import Label
 
 WEIGHTS = LossWeights()
@@ -31,17 +31,17 @@ def target() -> torch.Tensor:
 
 def test_a_certain_and_right_answer_costs_nothing(target: torch.Tensor) -> None:
     entropy, overlap = calcium_terms(
-        certain(target, 9), target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS
+        certain(target, 10), target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS
     )
     assert entropy < 1e-6
     assert overlap < 1e-6
 
 
 def test_a_wrong_answer_costs_and_teaches(target: torch.Tensor) -> None:
-    logits = torch.zeros(2, 9, 3, 4, 4, requires_grad=True)
+    logits = torch.zeros(2, 10, 3, 4, 4, requires_grad=True)
     entropy, overlap = calcium_terms(logits, target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS)
     (entropy + overlap).backward()
-    assert float(entropy.detach()) == pytest.approx(2.197, abs=1e-3)
+    assert float(entropy.detach()) == pytest.approx(2.303, abs=1e-3)
     assert overlap > 0.3
     unlabelled = (target == UNKNOWN)[:, None].expand_as(logits)
     assert (logits.grad[unlabelled] == 0).all()
@@ -50,7 +50,7 @@ def test_a_wrong_answer_costs_and_teaches(target: torch.Tensor) -> None:
 
 def test_nothing_known_costs_nothing_but_keeps_the_graph() -> None:
     unknown = torch.full((1, 2, 4, 4), UNKNOWN, dtype=torch.uint8)
-    logits = torch.ones(1, 9, 2, 4, 4, requires_grad=True)
+    logits = torch.ones(1, 10, 2, 4, 4, requires_grad=True)
     entropy, overlap = calcium_terms(logits, unknown, torch.ones(unknown.shape), *dense_unknown(unknown), WEIGHTS)
     dense = dense_term(logits, unknown, None)
     heart = heart_term(logits[:, :1], unknown)
@@ -63,19 +63,26 @@ def test_nothing_known_costs_nothing_but_keeps_the_graph() -> None:
 def test_rare_classes_weigh_more() -> None:
     target = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
     target[..., 1] = 1
-    wrong_lm = torch.zeros(1, 9, 1, 2, 2)
+    wrong_lm = torch.zeros(1, 10, 1, 2, 2)
     wrong_lm[:, 0] = 3.0
-    wrong_background = torch.zeros(1, 9, 1, 2, 2)
+    wrong_background = torch.zeros(1, 10, 1, 2, 2)
     wrong_background[:, 1] = 3.0
     given = (target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS)
     assert calcium_terms(wrong_lm, *given)[0] > calcium_terms(wrong_background, *given)[0]
+
+
+def test_metal_is_told_from_other_calcium() -> None:
+    target = torch.full((1, 1, 2, 2), METAL, dtype=torch.uint8)
+    given = (target, torch.ones(target.shape), *dense_unknown(target), WEIGHTS)
+    assert calcium_terms(certain(target, 10), *given)[0] < 1e-6
+    assert calcium_terms(certain(torch.full_like(target, Label.OTHER), 10), *given)[0] > 10
 
 
 def test_background_elsewhere_weighs_less_than_noise_in_the_heart() -> None:
     target = torch.zeros(1, 1, 2, 4, dtype=torch.uint8)
     tissue = torch.full((1, 1, 1, 2), TISSUE_CLASS[Tissue.BONE], dtype=torch.uint8)
     tissue[..., 1] = TISSUE_CLASS[Tissue.LEFT_ATRIUM]
-    wrong_in_bone, wrong_in_noise = torch.zeros(1, 9, 1, 2, 4), torch.zeros(1, 9, 1, 2, 4)
+    wrong_in_bone, wrong_in_noise = torch.zeros(1, 10, 1, 2, 4), torch.zeros(1, 10, 1, 2, 4)
     wrong_in_bone[:, 2, :, :, :2] = 3.0
     wrong_in_noise[:, 2, :, :, 2:] = 3.0
     given = (target, torch.ones(target.shape), tissue, torch.zeros_like(tissue), WEIGHTS)
@@ -83,7 +90,7 @@ def test_background_elsewhere_weighs_less_than_noise_in_the_heart() -> None:
 
 
 @pytest.mark.parametrize("where", ["artery", "heart"])
-def test_metal_near_an_artery_weighs_more_than_elsewhere(where: str) -> None:
+def test_other_calcium_near_an_artery_weighs_more_than_elsewhere(where: str) -> None:
     target = torch.full((1, 1, 2, 4), Label.OTHER, dtype=torch.uint8)
     tissue = torch.full((1, 1, 1, 2), TISSUE_CLASS[Tissue.SOFT], dtype=torch.uint8)
     territory = torch.zeros_like(tissue)
@@ -91,7 +98,7 @@ def test_metal_near_an_artery_weighs_more_than_elsewhere(where: str) -> None:
         territory[..., 1] = Label.LAD
     else:
         tissue[..., 1] = TISSUE_CLASS[Tissue.MYOCARDIUM]
-    wrong_away, wrong_near = torch.zeros(1, 9, 1, 2, 4), torch.zeros(1, 9, 1, 2, 4)
+    wrong_away, wrong_near = torch.zeros(1, 10, 1, 2, 4), torch.zeros(1, 10, 1, 2, 4)
     wrong_away[:, 2, :, :, :2] = 3.0
     wrong_near[:, 2, :, :, 2:] = 3.0
     given = (target, torch.ones(target.shape), tissue, territory, WEIGHTS)

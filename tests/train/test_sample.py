@@ -5,8 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cacseg.data.phantom.scene import Deposit
 from cacseg.train.sample import (
     CACHED_GRID,
+    METAL,
+    METAL_REACH_MM,
     UNKNOWN,
     Sample,
     load,
@@ -34,6 +37,34 @@ def test_calcium_of_the_scan_is_found_again_in_the_cells(scan_of: ScanOf) -> Non
         expected = (scan.labels.voxels == label).sum()
         found = sample.fraction[sample.calcium == label].sum() * per_cell
         assert found == pytest.approx(expected, rel=0.35)
+
+
+def test_a_wire_is_metal_and_calcium_away_from_it_is_not(scan_of: ScanOf) -> None:
+    scan = scan_of(3)
+    labels = np.zeros_like(scan.labels.voxels)
+    labels[21:24, 60:64, 60:120] = Label.OTHER
+    hu = scan.volume.voxels.copy()
+    hu[labels > 0] = 900
+    ends = scan.volume.to_world([[22, 62, 60], [22, 62, 90]])
+    wire = Deposit(Label.OTHER, "wire", ends[:1], ends[1:], np.ones(1), np.ones(1), material="metal")
+    changed = {"volume": scan.volume.with_voxels(hu), "labels": scan.labels.with_voxels(labels)}
+    scene = SimpleNamespace(deposits=(wire,))
+    sample = sample_from_scan(SimpleNamespace(**{**vars(scan), **changed, "scene": scene}), {})
+    columns = np.unravel_index(sample.at, CACHED_GRID.shape)[2]
+    metal, other = columns[sample.calcium == METAL], columns[sample.calcium == Label.OTHER]
+    assert metal.size > 20
+    assert other.size > 20
+    assert metal.max() < other.min() + 2
+    assert abs((metal.max() - metal.min()) * 1.5 - (30 * 1.2 + METAL_REACH_MM)) < 3.0
+
+
+def test_metal_laid_as_calcium_is_not_metal(scan_of: ScanOf) -> None:
+    scan = scan_of(3)
+    ends = scan.volume.to_world([[22, 62, 60], [22, 62, 90]])
+    body = Deposit(Label.OTHER, "node", ends[:1], ends[1:], np.ones(1), np.ones(1))
+    scene = SimpleNamespace(deposits=(body,))
+    sample = sample_from_scan(SimpleNamespace(**{**vars(scan), "scene": scene}), {})
+    assert METAL not in sample.calcium
 
 
 def test_noise_and_bone_are_background(scan_of: ScanOf) -> None:
