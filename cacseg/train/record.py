@@ -1,5 +1,6 @@
 """What makes a run folder describe itself: versions, machine, commit, data fingerprint, speed, pictures."""
 
+import csv
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,6 +24,38 @@ from cacseg.train.sample import UNKNOWN
 from cacseg.vessels import COLOUR_RGB, Label
 
 PACKAGES: Final = ("cacseg", "torch", "monai", "lightning", "numpy", "scipy", "onnx", "onnxruntime")
+
+
+class MetricsTable(CSVLogger):
+    """``metrics.csv`` that a resumed run continues; Lightning's own logger deletes what was logged before."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """Writer that begins with the rows of the run so far."""
+        if self._experiment is None:
+            earlier = self._rows()
+            CSVLogger.experiment.fget(self)  # type: ignore[attr-defined]
+            self._put(earlier)
+        return self._experiment
+
+    def forget_from(self, step: int) -> None:
+        """Drop the rows from a step on: those that a resumed run will log again, all of them for a new run."""
+        writer = self.experiment
+        rows = [row for row in self._rows() if int(row["step"]) < step]
+        Path(writer.metrics_file_path).unlink(missing_ok=True)
+        self._put(rows)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        path = Path(self.log_dir) / "metrics.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+    def _put(self, rows: list[dict[str, Any]]) -> None:
+        self._experiment.metrics = rows  # type: ignore[union-attr]
+        self._experiment.save()  # type: ignore[union-attr]
 
 
 class RunRecord(Callback):
@@ -41,6 +76,12 @@ class RunRecord(Callback):
             described["data"] = {name: fingerprint(Path(name)) for name in data.folders}
         described["parameters"] = sum(p.numel() for p in pl_module.parameters())
         (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the table of metrics anew, or at the step that training is resumed from."""
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsTable) and trainer.is_global_zero:
+                logger.forget_from(trainer.global_step)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
@@ -76,9 +117,11 @@ class ValidationPictures(Callback):
             return
         with torch.no_grad():
             guess = pl_module.net(batch["cells"].float())[0].argmax(dim=1)[0].cpu().numpy()  # type: ignore[union-attr,operator]
-        truth = batch["calcium"][0].cpu().numpy()
-        guess = np.where(truth == UNKNOWN, 0, guess)
-        picture = projection(batch["cells"][0, 0].float().cpu().numpy(), np.where(truth == UNKNOWN, 0, truth), guess)
+        known = (batch["calcium"][0] != UNKNOWN).cpu().numpy()
+        truth, guess = (
+            np.where(known, np.minimum(labels, int(Label.OTHER)), 0) for labels in (batch["calcium"][0].cpu(), guess)
+        )
+        picture = projection(batch["cells"][0, 0].float().cpu().numpy(), truth, guess)
         folder = run_folder(trainer) / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / f"step{trainer.global_step:06d}_case{batch_idx}.png")

@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def configuration(run: Path, cache: Path, steps: int) -> Path:
         {"class_path": "cacseg.train.record.ValidationPictures", "init_args": {"cases": 1}},
     ]
     logger = {
-        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        "class_path": "cacseg.train.record.MetricsTable",
         "init_args": {"save_dir": str(run.parent), "name": run.name, "version": ""},
     }
     made = {
@@ -91,6 +92,26 @@ def test_a_killed_run_ends_where_the_whole_one_did(
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         assert torch.allclose(value, found[name], atol=1e-6), name
+
+
+def table(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    kept = ("step", "train/loss", "val/loss", "val/f1_coronary")
+    return [{name: row[name] for name in kept} for row in rows if row["train/loss"] or row["val/loss"]]
+
+
+def test_a_resumed_run_continues_its_table_of_metrics(finished: Path, cache_dir: Path, tmp_path: Path) -> None:
+    run = tmp_path / "resumed"
+    assert main(["--config", str(configuration(run, cache_dir, 4))]) == 0
+    checkpoint = run / "checkpoints" / "step2.ckpt"
+    assert main(["--config", str(configuration(run, cache_dir, 5)), "--ckpt_path", str(checkpoint)]) == 0
+    steps = [int(row["step"]) for row in table(run) if row["train/loss"]]
+    assert steps == [0, 1, 2, 3, 4]
+    early = [row for row in table(finished) if int(row["step"]) < 2]
+    assert [row for row in table(run) if int(row["step"]) < 2] == early
+    assert main(["--config", str(configuration(run, cache_dir, 1))]) == 0
+    assert [int(row["step"]) for row in table(run) if row["train/loss"]] == [0]
 
 
 def test_a_misspelt_key_fails(finished: Path, cache_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
