@@ -11,6 +11,7 @@ from cacseg.data.phantom.anatomy.chest import Chest
 from cacseg.data.phantom.anatomy.geometry import Geometry, build_geometry
 from cacseg.data.phantom.anatomy.lungs import paint_lung_trees, paint_lungs
 from cacseg.data.phantom.anatomy.mediastinum import heart_fields, paint_coronaries, paint_mediastinum
+from cacseg.data.phantom.anatomy.recess import paint_recesses
 from cacseg.data.phantom.anatomy.shapes import Array
 from cacseg.data.phantom.anatomy.strands import paint_strands
 from cacseg.data.phantom.anatomy.texture import add_texture
@@ -109,6 +110,7 @@ def _paint(canvas: Canvas, geometry: Geometry, rng: np.random.Generator) -> None
     paint_bones(canvas, wide, chest, cage, leftward, backward)
     paint_lung_trees(canvas, geometry, rng)
     paint_mediastinum(canvas, fields, geometry)
+    paint_recesses(canvas, fields, geometry, rng)
     paint_strands(canvas, fields, geometry, rng)
     paint_coronaries(canvas, geometry)
     add_texture(canvas, geometry.facts, rng)

@@ -36,7 +36,7 @@ RCA_ROWS: Final[tuple[Row, ...]] = (
     (-4.4, -1.5, -1.9), (-14.4, -5.8, -6.9), (-20.6, -9.2, -13.0), (-24.7, -9.5, -21.4), (-29.3, -9.5, -34.2),
     (-31.3, -7.2, -45.9), (-28.9, -3.0, -54.7), (-22.9, 0.4, -59.7),
 )  # fmt: skip
-RCA_CRUX: Final[tuple[Row, ...]] = ((-14.0, 13.0, -60.0), (-4.0, 23.0, -57.0), (4.0, 30.0, -53.0))
+RCA_CRUX: Final[tuple[Row, ...]] = ((-13.0, 12.0, -62.0), (-2.0, 22.0, -60.0), (8.0, 30.0, -57.0))
 RAMUS_ROWS: Final[tuple[Row, ...]] = (
     (22.0, -3.0, -10.0),
     (36.0, -8.0, -24.0),
@@ -50,7 +50,7 @@ PDA_ROWS: Final[tuple[Row, ...]] = (
     (38.0, -34.0, -78.0),
     (46.0, -49.0, -80.0),
 )
-RPL_ROWS: Final[tuple[Row, ...]] = ((12.0, 31.0, -57.0), (25.7, 36.6, -66.3), (38.0, 28.0, -72.0), (46.0, 16.0, -76.0))
+RPL_ROWS: Final[tuple[Row, ...]] = ((18.0, 34.0, -61.0), (30.0, 39.0, -69.0), (40.0, 34.0, -74.0), (46.0, 27.0, -77.0))
 RPL2_ROWS: Final[tuple[Row, ...]] = ((8.0, 24.0, -62.0), (17.1, 22.8, -70.5), (30.0, 8.0, -76.0))
 
 
@@ -69,6 +69,11 @@ class Course:
 
 PULL: Final[dict[Groove, float]] = {("lv", "rv"): 0.15, ("lv", "la"): 0.15, ("rv", "ra"): 0.14}
 """How strongly an artery is drawn into the bottom of its groove, against Dodge's course."""
+
+BESIDE_MM: Final[dict[Groove, float]] = {("lv", "rv"): 0.0, ("lv", "la"): -8.0, ("rv", "ra"): -3.0}
+"""How much nearer an artery lies to the first body of its groove than to the second: those of the atrioventricular
+grooves run over the ventricles' shoulders, beyond the valve plane (Dodge's circumflex 11-16 mm beyond the mitral
+ring's middle)."""
 
 GROOVE_FROM_MM: Final = (8.0, 24.0)
 """Between these lengths the left arteries come into the hold of their groove: before, they cross the fat between
@@ -294,7 +299,7 @@ def _settle(
         found += free[:, None] * _towards(surface, lift, 0.8)
         for pair, here in member.items():
             apart = (parts[pair[0]] - parts[pair[1]]).astype(np.float64)[:, here]
-            found[here] += pull[here, None] * _towards(apart, np.zeros(here.sum()), 1.0)
+            found[here] += pull[here, None] * _towards(apart, np.full(here.sum(), BESIDE_MM[pair]), 1.0)
         if turn < 8:
             pieces = [gaussian_filter1d(piece, 2.0, axis=0, mode="nearest") for piece in np.split(found, cuts)]
             found += free[:, None] * (np.concatenate(pieces) - found)

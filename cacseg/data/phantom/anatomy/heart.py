@@ -70,9 +70,9 @@ class HeartModel:
         """Distance to the outer surface of the left ventricle, or to its cavity ``wall_mm`` deeper."""
         size = self.facts.left_ventricle_scale
         axes = np.stack([LONG_AXIS, _UP, RIGHTWARD])
-        semi = np.array([LONG_MM, 36.7, 36.2]) * size - wall_mm * np.array([0.85, 1.0, 1.0])
-        body = ellipsoid(points, BASE_MM + 35.0 * LONG_AXIS, semi, axes)
-        base = half_space(points, self.mitral.centre + 3.5 * self.mitral.inflow, -self.mitral.inflow)
+        semi = np.array([LONG_MM, 39.5, 36.7]) * size - wall_mm * np.array([0.85, 1.0, 1.0])
+        body = ellipsoid(points, BASE_MM + 35.0 * LONG_AXIS - 2.5 * _UP - 0.8 * RIGHTWARD, semi, axes)
+        base = half_space(points, self.mitral.centre + 9.5 * self.mitral.inflow, -self.mitral.inflow)
         outflow = tube(points, np.array([[0.5, -0.5, 1.0], [9.0, -7.0, -15.0]]), np.array([13.5, 14.0]) - 0.2 * wall_mm)
         return smooth_union(smooth_cut(body, base, 24.0), outflow, 8.0)
 
@@ -80,9 +80,11 @@ class HeartModel:
         """Distance to the right ventricle with its outflow tract (the left ventricle lies over it)."""
         size = self.facts.right_ventricle_scale
         axes = np.stack([LONG_AXIS, _UP, RIGHTWARD])
-        centre = BASE_MM + 32.0 * LONG_AXIS + 30.5 * size * RIGHTWARD - 3.5 * _UP
-        body = ellipsoid(points, centre, np.array([57.0, 45.0, 34.0]) * size, axes)
-        body = smooth_cut(body, half_space(points, TRICUSPID_CENTRE_MM, -TRICUSPID_NORMAL), 18.0)
+        centre = BASE_MM + 32.0 * LONG_AXIS + 28.0 * size * RIGHTWARD - 4.0 * _UP
+        body = ellipsoid(points, centre, np.array([57.0, 46.0, 36.5]) * size, axes)
+        body = smooth_cut(
+            body, half_space(points, TRICUSPID_CENTRE_MM + 5.0 * TRICUSPID_NORMAL, -TRICUSPID_NORMAL), 18.0
+        )
         valve = self.pulmonary_trunk[0][0]
         line = np.stack([[4.0, -42.0, -14.0], [10.5, -38.0, 2.0], valve])
         outflow = tube(points, line, np.array([20.0, 17.5, 13.5]) * np.array([size, size, 1.0]))
@@ -95,7 +97,7 @@ class HeartModel:
         centre = front + np.array([0.0, 20.5 * size, 0.0])
         body = ellipsoid(points, centre, np.array([31.0, 20.5, 24.0]) * size)
         mouth = self.mitral.centre
-        funnel = np.stack([np.add(centre, [4.0, -1.0, -4.0]), mouth + 5.0 * self.mitral.inflow])
+        funnel = np.stack([np.add(centre, [4.0, -1.0, -4.0]), mouth + 8.0 * self.mitral.inflow])
         return smooth_union(body, tube(points, funnel, np.array([16.0, 0.82 * self.mitral.half_width_mm])), 12.0)
 
     def left_appendage(self, points: Array) -> Array:
@@ -108,7 +110,7 @@ class HeartModel:
         size = self.facts.right_atrium_scale
         centre = np.array([-38.0, 8.0, -12.0])
         body = ellipsoid(points, centre, np.array([22.0, 27.0, 33.0]) * size)
-        funnel = np.stack([np.add(centre, [4.0, -2.0, -4.0]), TRICUSPID_CENTRE_MM])
+        funnel = np.stack([np.add(centre, [4.0, -2.0, -4.0]), TRICUSPID_CENTRE_MM + 4.0 * TRICUSPID_NORMAL])
         return smooth_union(body, tube(points, funnel, np.array([15.0, TRICUSPID_RADIUS_MM - 2.0])), 12.0)
 
     def right_appendage(self, points: Array) -> Array:

@@ -14,6 +14,9 @@ from cacseg.data.phantom.tissue import Tissue
 HEART_BOX_MM: Final = (np.array([-95.0, -100.0, -100.0]), np.array([100.0, 112.0, 220.0]))
 """Corners of the box around the heart and its great vessels (clipped to the canvas)."""
 
+LUNG_FILL_MM: Final = 26.0
+"""Reach over which creases between chambers and great vessels hold fat against the lungs, in lean people too."""
+
 STRAIGHT: Final = frozenset({"oesophagus", "azygos", "trachea", "descending_aorta", "inferior_vena_cava"})
 """Tubes so straight that every third point of their line describes them."""
 
@@ -55,7 +58,8 @@ def heart_fields(canvas: Canvas, geometry: Geometry, rng: np.random.Generator) -
         for name, line in geometry.lines.items()
     }
     sac = _sac(geometry, parts, heart, rng)
-    return HeartFields(box, heart, parts, flesh, sac, _edge(geometry, points, sac, vessels, rng), vessels)
+    filled = np.minimum(sac, muscle(parts, LUNG_FILL_MM))  # type: ignore[arg-type]
+    return HeartFields(box, heart, parts, flesh, sac, _edge(geometry, points, filled, vessels, rng), vessels)
 
 
 def _thinned(points: Array, radius: Array, every: int) -> tuple[Array, Array]:
@@ -81,7 +85,7 @@ def _near_tube(points: Array, line: Array, radius: Array) -> Array:
 def _sac(geometry: Geometry, parts: dict[str, Array], heart: Array, rng: np.random.Generator) -> Array:
     """Distance to the pericardium: the chambers with their grooves filled, and fat over them."""
     facts = geometry.facts
-    hull = muscle(parts, 14.0 + 16.0 * facts.groove_fat)  # type: ignore[arg-type]
+    hull = muscle(parts, 12.0 + 11.0 * facts.groove_fat)  # type: ignore[arg-type]
     top = half_space(heart, np.array([0.0, 0.0, 48.0]), np.array([-0.1, -0.2, 1.0])).astype(np.float32)
     hull = -smooth_union(-hull, -top, 16.0)
     wave = sum(
@@ -89,15 +93,18 @@ def _sac(geometry: Geometry, parts: dict[str, Array], heart: Array, rng: np.rand
         for _ in range(3)
     )
     front_right = np.clip((-heart[..., 1] - 0.6 * heart[..., 0] + 5.0) / 60.0, -0.3, 1.0)
-    thick = facts.epicardial_fat_mm * (0.55 + 0.75 * front_right + 0.16 * wave)
+    laid = facts.epicardial_fat_mm - 0.35 * max(facts.epicardial_fat_mm - 2.5, 0.0)
+    thick = laid * (0.45 + 0.65 * front_right + 0.13 * wave)
     return np.asarray(hull - np.maximum(thick, 0.5), np.float32)
 
 
-def _edge(geometry: Geometry, points: Array, sac: Array, vessels: dict[str, Array], rng: np.random.Generator) -> Array:
-    """Distance to the border of the mediastinum against the lungs."""
+def _edge(
+    geometry: Geometry, points: Array, filled: Array, vessels: dict[str, Array], rng: np.random.Generator
+) -> Array:
+    """Distance to the border of the mediastinum against the lungs; ``filled`` is the heart with its creases."""
     facts, chest = geometry.facts, geometry.chest
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    cardiac = sac - 0.8 - 0.25 * facts.paracardial_fat_mm
+    cardiac = filled - 0.8 - 0.25 * facts.paracardial_fat_mm
     low = np.clip((chest.floor_mm + 34.0 - z) / 40.0, 0.0, 1.3)
     cardiac = cardiac - low * facts.paracardial_fat_mm * 2.2
     edge = cardiac

@@ -10,7 +10,7 @@ import numpy as np
 from cacseg.data.phantom.disease.burden import MOST_PER_LM_MM
 from cacseg.data.phantom.disease.curve import Curve, branch_curve
 from cacseg.data.phantom.disease.estimate import agatston, agatston_by_start
-from cacseg.data.phantom.disease.plaque import LENGTH_MM, PlacedPlaque, PlaqueShape, place
+from cacseg.data.phantom.disease.plaque import DENSITY_MG_CM3, LENGTH_MM, PlacedPlaque, PlaqueShape, place
 from cacseg.data.phantom.scene import Deposit, Scene
 from cacseg.vessels import CORONARY, Label
 
@@ -34,16 +34,16 @@ OVER_BIFURCATION: Final = 0.7
 INTO_LCX: Final = 0.35
 """Share of these that run into the circumflex; the others follow the LAD."""
 
-FAINT: Final = 0.65
-"""Share of small plaques, and a quarter of this of larger ones, that are only lightly mineralised."""
+FAINT: Final = 0.75
+"""Share of small plaques, and a third of this of larger ones, that are only lightly mineralised."""
 
-FAINT_MG_CM3: Final = (140.0, 300.0)
+FAINT_MG_CM3: Final = (100.0, 250.0)
 
-CRUMBS: Final = 3.0
+CRUMBS: Final = 5.0
 """Mean number of faint specks that an artery with much calcium holds besides."""
 
 CRUMB_AGATSTON: Final = (0.8, 4.0)
-LEAST_WITH_CRUMBS: Final = 14.0
+LEAST_WITH_CRUMBS: Final = 10.0
 
 MOST_PLAQUES: Final = 45
 SMALL_AGATSTON: Final = 14.0
@@ -234,9 +234,11 @@ def draw_shape(wanted_agatston: float, rng: np.random.Generator, *, faint: bool 
         length = min(max(4.0 * (size / 15) ** 0.5 * math.exp(0.4 * rng.standard_normal()), 2.0), LENGTH_MM[1])
         arc = math.radians(min(max(70 * (size / 20) ** 0.25 * math.exp(0.4 * rng.standard_normal()), 35), 300))
         thickness = min(max(1.1 * (size / 20) ** 0.18 * math.exp(0.25 * rng.standard_normal()), 0.7), 2.2)
-    if rng.uniform() < (FAINT if spotty else FAINT / 4) or faint:
+    if rng.uniform() < (FAINT if spotty else FAINT / 3) or faint:
         density, thickness = float(rng.uniform(*FAINT_MG_CM3)), min(1.25 * thickness, 2.4)
+        densest = FAINT_MG_CM3[1]
     else:
+        densest = DENSITY_MG_CM3[1]
         density = min(max(600 * size**0.06 * math.exp(0.42 * rng.standard_normal()), 200.0), 1400.0)
     return PlaqueShape(
         start_mm=0.0,
@@ -251,6 +253,7 @@ def draw_shape(wanted_agatston: float, rng: np.random.Generator, *, faint: bool 
         gaps=float(rng.choice([0.0, 0.1, 0.35], p=[0.55, 0.25, 0.2])),
         encroach=float(rng.uniform(0.0, 0.35)),
         seed=int(rng.integers(2**31)),
+        densest_mg_cm3=densest,
     )
 
 

@@ -35,6 +35,7 @@ class PlaqueShape:
     gaps : share of pieces left out: 0 solid, 0.5 a row of crumbs.
     encroach : share of the lumen radius that the plaque has grown inwards.
     seed : of the noise, so that a resized plaque keeps its looks.
+    densest_mg_cm3 : what its core may be resized to at most: a lightly mineralised plaque stays one.
     """
 
     start_mm: float
@@ -49,6 +50,7 @@ class PlaqueShape:
     gaps: float = 0.0
     encroach: float = 0.1
     seed: int = 0
+    densest_mg_cm3: float = DENSITY_MG_CM3[1]
 
     def resized(self, factor: float) -> "PlaqueShape":
         """Make more or less of it: longer first, then wider, thicker and denser; within what is real."""
@@ -59,7 +61,7 @@ class PlaqueShape:
             length_mm=length,
             arc_rad=min(max(self.arc_rad * left**0.5, NARROWEST_ARC_RAD), WIDEST_ARC_RAD),
             thickness_mm=min(max(self.thickness_mm * left**0.3, THICKNESS_MM[0]), THICKNESS_MM[1]),
-            density_mg_cm3=min(max(self.density_mg_cm3 * left**0.3, DENSITY_MG_CM3[0]), DENSITY_MG_CM3[1]),
+            density_mg_cm3=min(max(self.density_mg_cm3 * left**0.3, DENSITY_MG_CM3[0]), self.densest_mg_cm3),
         )
 
 
