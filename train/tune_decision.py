@@ -35,6 +35,7 @@ FIRST_SEED = {"gated": 900_301, "chest": 900_401, "shifted": 900_501}
 CHOICES = {
     "background_bias": (0.5, 1.0, 1.5, 2.0, 2.5),
     "other_bias": (-0.5, 0.0, 0.5, 1.0),
+    "left_main_bias": (-1.5, -1.0, -0.5, 0.0),
     "coronary_bias": (-0.6, -0.3, 0.0, 0.3, 0.6),
     "keep_probability": (0.4, 0.5, 0.6, 0.7),
     "join_probability": (0.1, 0.2, 0.35),

@@ -37,6 +37,8 @@ class Decision:
     split_area_mm2 : least part, of a slice piece, of a second artery that is given its own voxels.
     background_bias : added to the log-probability of background; undoes a part of the class weights of training.
     other_bias : the same for other calcium.
+    left_main_bias : added to the logit of the left main artery against the other arteries; below 0 undoes a part of
+        its large class weight, which moves the fork into the LAD and the LCX.
     most_air : a coronary component with more than this share of air ``AIR_REACH_MM`` around its voxels is none: an
         artery runs in fat, while the walls of bronchi and the noisy border of the heart meet the lung.
     largest_other_mm3 : other calcium above this volume is bone, and background.
@@ -52,6 +54,7 @@ class Decision:
     split_area_mm2: float = 6.0
     background_bias: float = 1.5
     other_bias: float = 0.0
+    left_main_bias: float = 0.0
     most_air: float = 0.25
     largest_other_mm3: float = 1500.0
 
@@ -198,7 +201,9 @@ def _artery_probability(
     """Probability of LM, LAD, LCX, RCA given that it is coronary, (n, 4)."""
     own = np.log(calcium[:, 1:5] + 1e-6)
     near = np.log(territory[:, 1:5] + 1e-3)
-    mixed = np.exp((1 - decision.territory_weight) * own + decision.territory_weight * near)
+    both = (1 - decision.territory_weight) * own + decision.territory_weight * near
+    both[:, 0] += decision.left_main_bias
+    mixed = np.exp(both)
     result: NDArray[np.float32] = mixed / mixed.sum(axis=1, keepdims=True)
     return result
 

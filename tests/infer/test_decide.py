@@ -104,6 +104,15 @@ def test_coronary_bias_moves_the_choice_between_artery_and_valve() -> None:
     assert set(np.unique(labelled(made, coronary_bias=0.5))) == {0, Label.RCA}
 
 
+def test_left_main_bias_moves_the_fork_and_nothing_else() -> None:
+    fork = (block(range(1), range(5, 10), range(5, 10)), {Label.LM: 0.5, Label.LAD: 0.4}, 400)
+    valve = (block(range(3, 4), range(5, 10), range(5, 10)), {Label.LM: 0.45, Label.AORTIC_VALVE: 0.4}, 400)
+    plain, moved = labelled(samples([fork, valve])), labelled(samples([fork, valve]), left_main_bias=-1.0)
+    assert set(np.unique(plain[0])) == {0, Label.LM}
+    assert set(np.unique(moved[0])) == {0, Label.LAD}
+    assert set(np.unique(plain[3])) == set(np.unique(moved[3])) == {0, Label.LM}
+
+
 def test_territory_breaks_a_tie_between_arteries() -> None:
     made = samples([(block(range(1), range(5, 10), range(5, 10)), {Label.LAD: 0.46, Label.LCX: 0.44}, 400)])
     near_lcx = np.tile(np.array([0.1, 0.05, 0.1, 0.7, 0.05], np.float32), (made.voxels.size, 1))
