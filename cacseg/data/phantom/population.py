@@ -22,6 +22,12 @@ DOMINANCE_SHARE: Final = {"right": 0.82, "left": 0.09, "balanced": 0.09}
 RAMUS_SHARE: Final = 0.24
 """An intermediate branch in a fifth to a third of hearts (Cademartiri et al. 2008: 21.9 %)."""
 
+COUCH_SHARE: Final = 0.92
+"""Some reconstructions leave the couch out."""
+
+PRONE_SHARE: Final = 0.02
+"""An assumption: prone chest scans are rare (interstitial lung disease, great discomfort)."""
+
 LEFT_MAIN_MM: Final = (10.5, 3.8, 3.0, 16.0)
 """Mean, SD, least, greatest length of the left main artery."""
 
@@ -68,6 +74,8 @@ class PatientFacts:
     cartilage_calcium : 0 none to 1 heavy.
     breast_ml, implants, arms_down, oesophageal_air : what else shows.
     deformation_mm : SD of the smooth random deformation.
+    couch : whether the couch is on the image where the field of view reaches it.
+    prone : lies face down: the couch is in front, the heart nearer the sternum, the front of the lungs denser.
     """
 
     seed: int
@@ -136,6 +144,8 @@ class PatientFacts:
     arms_down: bool
     oesophageal_air: bool
     deformation_mm: float
+    couch: bool = True
+    prone: bool = False
 
     @property
     def bmi(self) -> float:
@@ -180,6 +190,7 @@ def draw_patient(seed: int, **overrides: Any) -> PatientFacts:
         **_draw_heart(rng, person),
         **_draw_coronaries(rng, person),
         **_draw_hu(rng, person),
+        **_draw_position(np.random.default_rng([seed, 102])),
     )
     return replace(facts, **overrides)
 
@@ -308,3 +319,8 @@ def _draw_hu(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]
         "marrow_hu": _normal(rng, 185.0 - 2.4 * (person["age_years"] - 60.0), 36.0, 70.0, 310.0),
         "cortex_hu": _normal(rng, 880.0 - 4.5 * (person["age_years"] - 60.0), 110.0, 520.0, 1200.0),
     }
+
+
+def _draw_position(rng: np.random.Generator) -> dict[str, Any]:
+    couch, prone = rng.random(2) < (COUCH_SHARE, PRONE_SHARE)
+    return {"couch": bool(couch), "prone": bool(prone)}

@@ -8,6 +8,7 @@ import numpy as np
 from cacseg.data.phantom.anatomy.abdomen import diaphragm_distance, paint_abdomen
 from cacseg.data.phantom.anatomy.canvas import Canvas
 from cacseg.data.phantom.anatomy.chest import Chest
+from cacseg.data.phantom.anatomy.couch import DEEP_MM, paint_couch
 from cacseg.data.phantom.anatomy.geometry import Geometry, build_geometry
 from cacseg.data.phantom.anatomy.lungs import paint_lung_trees, paint_lungs
 from cacseg.data.phantom.anatomy.mediastinum import heart_fields, paint_coronaries, paint_mediastinum
@@ -83,6 +84,8 @@ def _axes(geometry: Geometry, spacing: tuple[float, float, float], extent: Exten
         beside = chest.half_width_mm + (125.0 if facts.arms_down else 78.0) + 1.35 * facts.subcutaneous_fat_mm
         front = chest.front_mm - 34.0 - facts.subcutaneous_fat_mm - 14.0 * (facts.breast_ml / 100.0) ** 0.45
         back = chest.back_mm + 92.0 + facts.subcutaneous_fat_mm
+        if facts.couch:
+            front, back = (front - DEEP_MM, back) if facts.prone else (front, back + DEEP_MM)
         low = np.array([chest.floor_mm - 45.0, front, chest.midline_mm - beside])
         high = np.array([carina + 75.0, back, chest.midline_mm + beside])
     counts = np.ceil((high - low) / np.array(spacing)).astype(int)
@@ -97,6 +100,8 @@ def _paint(canvas: Canvas, geometry: Geometry, rng: np.random.Generator) -> None
     wide = canvas.box(low, high, 5.0)
     cage, leftward, backward = cage_distance(chest, wide)
     paint_wall(canvas, wide, chest, cage, leftward, backward)
+    if geometry.facts.couch:
+        paint_couch(canvas, chest)
     canvas.paint(wide.window, wide.fine(cage + 0.5), geometry.facts.fat_hu, Tissue.FAT)
     below = diaphragm_distance(chest, wide.points)
     paint_abdomen(canvas, wide, chest, cage, below, rng)

@@ -34,6 +34,13 @@ def catmull_rom(fine_mm: Array, coarse_mm: Array) -> NDArray[np.float32]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
+def _spans(hit: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
+    """First and last + 1 of the set values in every row of (n, m); 0 and 0 where there is none."""
+    first = hit.argmax(axis=1)
+    last = hit.shape[1] - hit[:, ::-1].argmax(axis=1)
+    return first.tolist(), np.where(hit.any(axis=1), last, 0).tolist()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CoarseBox:
     """A box of the canvas with a coarser lattice on which smooth distances are evaluated.
@@ -143,16 +150,22 @@ class Canvas:
         """
         under, classes = self.hu[window], self.tissue[window]
         values = np.broadcast_to(np.asarray(hu, np.float32), under.shape)
-        # One slice at a time stays in the processor's cache.
-        for index in range(len(under)):
-            share = distance_mm[index] * np.float32(-1.0 / self.voxel_mm)
+        reached = distance_mm < np.float32(0.5 * self.voxel_mm)
+        rows, columns = (_spans(np.logical_or.reduce(reached, axis=axis)) for axis in (2, 1))
+        # One slice at a time stays in the processor's cache; what the body does not reach stays as it is.
+        for index, (first, last, left, right) in enumerate(zip(*rows, *columns, strict=True)):
+            if first >= last:
+                continue
+            near = distance_mm[index, first:last, left:right]
+            layer = under[index, first:last, left:right]
+            share = near * np.float32(-1.0 / self.voxel_mm)
             share += np.float32(0.5)
             np.clip(share, 0.0, strength, out=share)
-            change = values[index] - under[index]
+            change = values[index, first:last, left:right] - layer
             change *= share
-            under[index] += change
+            layer += change
             if tissue is not None:
-                np.putmask(classes[index], distance_mm[index] < 0.0, np.uint8(tissue))
+                np.putmask(classes[index, first:last, left:right], near < 0.0, np.uint8(tissue))
 
     def tubes(self, line_lps_mm: Array, radius_mm: Array) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Rasterise fine tubes.

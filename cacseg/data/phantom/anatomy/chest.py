@@ -55,10 +55,14 @@ class Chest:
         middle = SPINE_LEFT_MM * facts.heart_scale - facts.heart_shift_left_mm
         before = heart[np.abs(heart[:, 0] - middle - 12.0) < 30.0]
         behind = heart[np.abs(heart[:, 0] - middle) < 24.0]
+        # Lying prone, the heart sinks towards the sternum.
+        before_mm, behind_mm = facts.sternum_gap_mm, facts.spine_gap_mm
+        if facts.prone:
+            before_mm, behind_mm = 0.4 * before_mm, behind_mm + 6.0
         return cls(
             midline_mm=middle,
-            front_mm=float(before[:, 1].min()) - 2.0 - 0.5 * facts.epicardial_fat_mm - facts.sternum_gap_mm,
-            back_mm=float(behind[:, 1].max()) + 4.0 + facts.spine_gap_mm,
+            front_mm=float(before[:, 1].min()) - 2.0 - 0.5 * facts.epicardial_fat_mm - before_mm,
+            back_mm=float(behind[:, 1].max()) + 4.0 + behind_mm,
             floor_mm=float(heart[:, 2].min()) - 2.0,
             half_width_mm=0.5 * facts.chest_width_mm,
             facts=facts,

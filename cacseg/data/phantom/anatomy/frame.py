@@ -64,11 +64,36 @@ def basis(at_mm: Array, count: int, spacing_mm: float = CONTROL_MM) -> Array:
     return np.where(away < 1.0, near, far).astype(np.float32)
 
 
+BLOCK: Final = 16
+"""Rows that ``spread`` makes at once: few enough that most of the interpolation's zeros are left out."""
+
+
 def spread(field: Array, along_z: Array, along_y: Array, along_x: Array) -> Array:
-    """Evaluate a separable interpolation: (c, c, c) values to (n, m, k) through one matrix per axis."""
-    rows = np.matmul(along_y, np.matmul(field, along_x.T))
-    stacked = along_z @ rows.reshape(rows.shape[0], -1)
-    return np.asarray(stacked.reshape(len(along_z), len(along_y), len(along_x)))
+    """Evaluate a separable interpolation: (c, c, c) values to (n, m, k) through one matrix per axis.
+
+    The matrices hold few values beside the diagonal; what is left out are products with zero.
+    """
+    across = np.matmul(field, along_x.T)
+    rows = np.empty((len(field), len(along_y), len(along_x)), np.result_type(field, along_y, along_x))
+    for here, used in _bands(along_y):
+        np.matmul(along_y[here, used], across[:, used], out=rows[:, here])
+    flat = rows.reshape(len(rows), -1)
+    found = np.empty((len(along_z), flat.shape[1]), rows.dtype)
+    for here, used in _bands(along_z):
+        np.matmul(along_z[here, used], flat[used], out=found[here])
+    return found.reshape(len(along_z), len(along_y), len(along_x))
+
+
+def _bands(matrix: Array) -> list[tuple[slice, slice]]:
+    """Blocks of rows with the span of columns in which they are not all zero."""
+    if matrix.shape[1] <= BLOCK:
+        return [(slice(None), slice(None))]
+    made = []
+    for first in range(0, len(matrix), BLOCK):
+        used = np.flatnonzero(matrix[first : first + BLOCK].any(axis=0))
+        last = int(used[-1]) + 1 if len(used) else 1
+        made.append((slice(first, first + BLOCK), slice(int(used[0]) if len(used) else 0, last)))
+    return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,13 +120,18 @@ class Deformation:
         return np.stack([spread(each, *weights) for each in self.control_mm], axis=-1)
 
     def at(self, points: Array) -> Array:
-        """Displacement (n, 3) at (n, 3) LPS mm."""
-        along_z, along_y, along_x = (
-            basis(points[:, axis], count) for axis, count in zip((2, 1, 0), CONTROLS, strict=True)
+        """Displacement (n, 3) at (n, 3) LPS mm; none beyond the control points."""
+        from scipy.ndimage import map_coordinates
+
+        middle = (np.array(CONTROLS)[:, None] - 1.0) / 2.0
+        place = np.asarray(points, np.float64).T[::-1] / CONTROL_MM + middle
+        return np.stack(
+            [
+                map_coordinates(each, place, np.float64, order=3, mode="grid-constant", prefilter=False)
+                for each in self.control_mm
+            ],
+            axis=1,
         )
-        found = self.control_mm.reshape(-1, CONTROLS[2]) @ along_x.T
-        found = (found.reshape(3, CONTROLS[0], CONTROLS[1], -1) * along_y.T).sum(axis=2)
-        return (found * along_z.T).sum(axis=1).T.astype(np.float64)
 
     def to_patient(self, points: Array) -> Array:
         """Find where points (n, 3) of the model lie in the patient, to 0.01 mm."""

@@ -1,5 +1,7 @@
 """Lungs: parenchyma with a gradient, and trees of vessels and bronchi."""
 
+from typing import Final
+
 import numpy as np
 
 from cacseg.data.phantom.anatomy.canvas import Canvas, Window
@@ -7,12 +9,17 @@ from cacseg.data.phantom.anatomy.geometry import Geometry
 from cacseg.data.phantom.anatomy.shapes import Array, unit
 from cacseg.data.phantom.tissue import Tissue
 
+STEPS: Final = np.arange(400.0)
+"""Numbers of the points of a vessel."""
+
 
 def paint_lungs(canvas: Canvas, window: Window, distance: Array, geometry: Geometry) -> None:
-    """Paint parenchyma; the back, which lies below, is denser."""
+    """Paint parenchyma; the back, which lies below, is denser, in who lies prone the front."""
     facts, chest = geometry.facts, geometry.chest
     y = canvas.axes_mm[1][window[1]]
     dependent = np.clip((y - chest.front_mm) / (chest.back_mm + 46.0 - chest.front_mm), 0.0, 1.0)
+    if facts.prone:
+        dependent = 1.0 - dependent
     gradient = (-18.0 + (45.0 + 30.0 * (1.0 - facts.respiration)) * dependent**1.5).astype(np.float32)
     canvas.paint(window, distance, facts.lung_hu + gradient[None, :, None], Tissue.LUNG)
 
@@ -36,7 +43,7 @@ def grow_tree(
         steps = way + bend
         steps /= np.sqrt(np.einsum("ij,ij->i", steps, steps))[:, None]
         points = origin + np.cumsum(steps, axis=0) * (length / count)
-        pieces.append((points, np.linspace(radius, 0.86 * radius, count)))
+        pieces.append((points, radius + STEPS[:count] * ((0.86 * radius - radius) / (count - 1))))
         any_way = rng.standard_normal(3)
         side = any_way - (any_way @ steps[-1]) * steps[-1]
         side /= np.sqrt(side @ side)
@@ -73,29 +80,32 @@ def paint_lung_trees(canvas: Canvas, geometry: Geometry, rng: np.random.Generato
             roots.append((vein.points[spot], unit(way) + rng.normal(0.0, 0.5, 3), 2.8, False))
     bronchi = [grow_tree(*root[:3], rng, 0.85) for root in roots if root[3]]
     blood = [grow_tree(*root[:3], rng, 0.5) for root in roots if not root[3]]
-    _stamp(canvas, geometry, blood, 0.0, facts.blood_hu - 5.0)
-    _stamp(canvas, geometry, bronchi, rng.uniform(0.9, 1.4), rng.uniform(-10.0, 40.0))
-    _stamp(canvas, geometry, bronchi, 0.0, -960.0)
+    _stamp(canvas, *_shown(canvas, geometry, blood), facts.blood_hu - 5.0)
+    points, radius = _shown(canvas, geometry, bronchi)
+    wall_mm, wall_hu = rng.uniform(0.9, 1.4), rng.uniform(-10.0, 40.0)
+    _stamp(canvas, points, radius + wall_mm, wall_hu)
+    _stamp(canvas, points, radius, -960.0)
 
 
-def _stamp(
-    canvas: Canvas, geometry: Geometry, trees: list[list[tuple[Array, Array]]], wall_mm: float, hu: float
-) -> None:
+def _shown(canvas: Canvas, geometry: Geometry, trees: list[list[tuple[Array, Array]]]) -> tuple[Array, Array]:
+    """Points (n, 3) and radii (n,) of trees on the canvas, in the patient."""
     if not any(trees):
-        return
+        return np.zeros((0, 3)), np.zeros(0)
     points = np.concatenate([piece for tree in trees for piece, _ in tree])
-    radius = np.concatenate([thick for tree in trees for _, thick in tree]) + wall_mm
+    radius = np.concatenate([thick for tree in trees for _, thick in tree])
     low = np.array([axis[0] for axis in canvas.axes_mm[::-1]]) - 5.0
     high = np.array([axis[-1] for axis in canvas.axes_mm[::-1]]) + 5.0
     shown = np.all((points > low) & (points < high), axis=1)
-    points, radius = points[shown], radius[shown]
-    moved = points - geometry.deformation.at(points)
+    return points[shown] - geometry.deformation.at(points[shown]), radius[shown]
+
+
+def _stamp(canvas: Canvas, points: Array, radius: Array, hu: float) -> None:
     flat_hu, flat_tissue = canvas.hu.reshape(-1), canvas.tissue.reshape(-1)
     for lowest, highest in ((0.0, 1.2), (1.2, 2.6), (2.6, 9.0)):
         some = (radius >= lowest) & (radius < highest)
         if not some.any():
             continue
-        flat, distance = canvas.tubes(moved[some], radius[some])
+        flat, distance = canvas.tubes(points[some], radius[some])
         inside = (flat_tissue[flat] == Tissue.LUNG) | (flat_tissue[flat] == Tissue.AIRWAY)
         flat, distance = flat[inside], distance[inside]
         share = np.clip(0.5 - distance / canvas.voxel_mm, 0.0, 1.0)

@@ -72,13 +72,14 @@ def _near_tube(points: Array, line: Array, radius: Array) -> Array:
     """Distance to a tube, evaluated only near it; 30 mm elsewhere."""
     far = np.full(points.shape[:3], 30.0, np.float32)
     reach = float(radius.max()) + 16.0
-    axes = [points[:, :, :, axis] for axis in range(3)]
     keep = np.ones(points.shape[:3], bool)
     for axis in range(3):
-        keep &= (axes[axis] > line[:, axis].min() - reach) & (axes[axis] < line[:, axis].max() + reach)
-    spots = np.nonzero(keep)
-    if len(spots[0]):
-        far[spots] = np.minimum(tube(points[spots], line, radius), 30.0)
+        at = points[:, :, :, axis]
+        keep &= (at > line[:, axis].min() - reach) & (at < line[:, axis].max() + reach)
+    spans = [np.flatnonzero(keep.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if len(spans[0]):
+        part = tuple(slice(int(span[0]), int(span[-1]) + 1) for span in spans)
+        far[part] = np.where(keep[part], np.minimum(tube(points[part], line, radius), 30.0), far[part])
     return far
 
 

@@ -1,5 +1,6 @@
 """Signed distances of smooth bodies: negative inside, in mm, good near the surface."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -113,20 +114,22 @@ def spline(control: Array, spacing_mm: float = 1.0, radius_mm: Array | None = No
     corners, radius = corners[apart], radius[apart]
     knots = np.concatenate([[0.0], np.cumsum(np.sqrt(np.linalg.norm(np.diff(corners, axis=0), axis=1)))])
     fine = np.linspace(0.0, knots[-1], 40 * len(corners))
-    curve = _natural(knots, corners, fine)
+    course = _natural(knots, corners)
+    curve = course(fine)
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     count = max(2, round(length[-1] / spacing_mm) + 1)
     at = np.interp(np.linspace(0.0, length[-1], count), length, fine)
-    return _natural(knots, corners, at), np.interp(at, knots, radius)
+    return course(at), np.interp(at, knots, radius)
 
 
-def _natural(knots: Array, corners: Array, at: Array) -> Array:
+def _natural(knots: Array, corners: Array) -> Callable[[Array], Array]:
+    """Cubic spline through corners (k, 3) at knots (k,), straight between two."""
     from scipy.interpolate import CubicSpline
 
-    if len(knots) == 2:
-        share = (at - knots[0]) / (knots[1] - knots[0])
-        return np.asarray(corners[0] + share[:, None] * (corners[1] - corners[0]))
-    return np.asarray(CubicSpline(knots, corners, bc_type="natural")(at))
+    if len(knots) > 2:
+        return CubicSpline(knots, corners, bc_type="natural")
+    span = knots[1] - knots[0]
+    return lambda at: np.asarray(corners[0] + ((at - knots[0]) / span)[:, None] * (corners[1] - corners[0]))
 
 
 def unit(vector: Array) -> Array:

@@ -53,10 +53,10 @@ def _girdle(leftward: Array, backward: Array, z: Array) -> Array:
 
 
 def _breast(chest: Chest, box: CoarseBox, cage: Array) -> Array:
-    """Extra thickness (mm) that breasts add; supine they spread sideways."""
+    """Extra thickness (mm) that breasts add; supine they spread sideways, prone they are pressed flat."""
     volume = chest.facts.breast_ml
     x, z = box.points[..., 0] - chest.midline_mm, box.points[..., 2]
-    depth = 12.0 * (volume / 100.0) ** 0.45
+    depth = (6.0 if chest.facts.prone else 12.0) * (volume / 100.0) ** 0.45
     extra = np.zeros_like(cage)
     width = 44.0 + 0.012 * volume
     for side in (-1.0, 1.0):
@@ -113,31 +113,40 @@ def paint_bones(canvas: Canvas, box: CoarseBox, chest: Chest, cage: Array, leftw
 def _paint_ribs(
     canvas: Canvas, box: CoarseBox, chest: Chest, layer: Array, level: Array, shell: NDArray[np.bool_]
 ) -> None:
-    facts = chest.facts
-    here = np.nonzero(shell)
-    depth, height = layer[here], level[here]
-    axes = canvas.axes_mm
-    z = axes[0][here[0] + box.window[0].start]
-    y = axes[1][here[1] + box.window[1].start]
-    x = axes[2][here[2] + box.window[2].start]
+    flat = np.flatnonzero(shell)
+    height = level.reshape(-1)[flat]
     off = (height - np.floor(height) - 0.5) * VERTEBRA_PITCH_MM * 0.86
-    relative = np.sqrt((off / 5.6) ** 2 + ((depth - 5.0) / 3.9) ** 2)
+    relative = np.sqrt((off / 5.6) ** 2 + ((layer.reshape(-1)[flat] - 5.0) / 3.9) ** 2)
     distance = (relative - 1.0) * 4.3
-    front = chest.sternum_y_mm(z)
-    joint = 0.20 * (chest.back_mm - chest.front_mm)
-    cartilage = np.clip((front + joint - 0.12 * np.abs(x - chest.midline_mm) - y) / 3.0, 0.0, 1.0)
-    cartilage *= np.abs(x - chest.midline_mm) < 0.72 * chest.half_width_mm
-    cortex = np.clip(1.0 - np.abs(distance + 1.0) / 1.1, 0.0, 1.0)
-    bone = facts.marrow_hu + cortex * (facts.cortex_hu - facts.marrow_hu)
-    rind = facts.cartilage_calcium**1.5 * 420.0 * cortex
-    gristle = 95.0 + 30.0 * facts.cartilage_calcium + rind * (np.sin(x * 0.55) * np.sin(z * 0.45 + 0.3 * y) > 0.2)
-    hu = bone + cartilage * (gristle - bone)
+    reached = distance < 0.5 * canvas.voxel_mm
+    distance = distance[reached]
+    here = np.unravel_index(flat[reached], shell.shape)
+    z, y, x = (axis[at + part.start] for axis, at, part in zip(canvas.axes_mm, here, box.window, strict=True))
+    hu, gristle = _rib_hu(chest, distance, z, y, x)
     share = np.clip(0.5 - distance / canvas.voxel_mm, 0.0, 1.0)
     under = canvas.hu[box.window]
     under[here] += (share * (hu - under[here])).astype(np.float32)
-    label = np.where(cartilage > 0.5, Tissue.SOFT, Tissue.BONE)
+    label = np.where(gristle > 0.5, Tissue.SOFT, Tissue.BONE)
     tissue = canvas.tissue[box.window]
     tissue[here] = np.where(distance < 0.0, label, tissue[here]).astype(np.uint8)
+
+
+def _rib_hu(chest: Chest, distance: Array, z: Array, y: Array, x: Array) -> tuple[Array, Array]:
+    """HU of ribs and their cartilages at points, and how much of each is cartilage, each (n,)."""
+    facts = chest.facts
+    joint = 0.20 * (chest.back_mm - chest.front_mm)
+    aside = np.abs(x - chest.midline_mm)
+    cartilage = np.clip((chest.sternum_y_mm(z) + joint - 0.12 * aside - y) / 3.0, 0.0, 1.0)
+    cartilage *= aside < 0.72 * chest.half_width_mm
+    cortex = np.clip(1.0 - np.abs(distance + 1.0) / 1.1, 0.0, 1.0)
+    bone = facts.marrow_hu + cortex * (facts.cortex_hu - facts.marrow_hu)
+    soft = np.flatnonzero(cartilage)
+    rind = facts.cartilage_calcium**1.5 * 420.0 * cortex[soft]
+    speckled = np.sin(x[soft] * 0.55) * np.sin(z[soft] * 0.45 + 0.3 * y[soft]) > 0.2
+    gristle = 95.0 + 30.0 * facts.cartilage_calcium + rind * speckled
+    hu = bone.astype(np.float64)
+    hu[soft] += cartilage[soft] * (gristle - bone[soft])
+    return hu, cartilage
 
 
 def paint_sternum(canvas: Canvas, chest: Chest) -> None:

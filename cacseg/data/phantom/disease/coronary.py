@@ -43,6 +43,9 @@ CRUMBS: Final = 5.0
 """Mean number of faint specks that an artery with much calcium holds besides."""
 
 CRUMB_AGATSTON: Final = (0.8, 4.0)
+CRUMBS_AT_MOST: Final = 0.6
+"""Share of an artery's calcium that specks may hold."""
+
 LEAST_WITH_CRUMBS: Final = 10.0
 
 MOST_PLAQUES: Final = 45
@@ -161,6 +164,8 @@ def _lay_crumbs(tree: _Tree, label: Label, target: float, rng: np.random.Generat
     if target < LEAST_WITH_CRUMBS:
         return
     for _ in range(int(rng.poisson(CRUMBS))):
+        if tree.held[label] + CRUMB_AGATSTON[1] > CRUMBS_AT_MOST * target:
+            return
         _lay(tree, label, float(rng.uniform(*CRUMB_AGATSTON)), rng, robust=False, faint=True)
 
 
@@ -190,13 +195,15 @@ def _lay(
         if tree.free(name, start, start + shape.length_mm):
             break
     shape = replace(shape, start_mm=start)
-    shape, parts, scores = _fit(tree, name, shape, wanted, high - start, 0.08 if wanted == missing else 0.3)
+    exact = wanted == missing and not faint
+    shape, parts, scores = _fit(tree, name, shape, wanted, high - start, 0.08 if exact else 0.3)
     total = sum(scores.values())
     if robust and wanted < SMALL_AGATSTON and len(parts) == 1:
         starts = agatston_by_start(next(iter(parts.values())).pieces, tree.scene.hu)
         if starts.min() < LEAST_OF_MEAN * starts.mean():
             return
-    if total > 0 and (total < 1.3 * wanted if missing > SMALL_AGATSTON else abs(total - wanted) < 0.2 * wanted):
+    loose = faint or missing > SMALL_AGATSTON
+    if total > 0 and (total < 1.3 * wanted if loose else abs(total - wanted) < 0.2 * wanted):
         tree.add(name, shape, scores, parts)
 
 

@@ -185,6 +185,55 @@ def test_population_mean_lies_within_dodge_spread(point: str, artery: str, place
     assert abs(mean[2] - reference.phi_deg) < 1.6 * reference.phi_sd_deg
 
 
+AT_MM = {
+    "LMm": ("LM", 0.5, 3.2), "L1m": ("LAD", 13.0, 4.5), "L2m": ("LAD", 46.0, 7.0), "L3m": ("LAD", 102.0, 8.0), "C1m": ("LCX", 9.0, 5.5), "C2m": ("LCX", 25.0, 6.6),
+    "C3m": ("LCX", 47.0, 7.8), "R1m": ("RCA", 17.0, 3.4), "R2m": ("RCA", 50.0, 5.6), "R3m": ("RCA", 81.0, 6.0), "R4m": ("RCA", 1.0, 4.0), "RDm": ("PDA", 0.45, 7.2),
+    "RPm": ("RPL", 0.6, 7.2), "D1m": ("D1", 0.55, 6.8), "M1m": ("OM1", 0.6, 7.6), "M2m": ("OM2", 0.6, 5.5),
+}  # fmt: skip
+"""Branch, place along it (mm in the mean heart, or a share up to 1) and the largest distance of the mean position."""
+
+
+@pytest.mark.parametrize("point", AT_MM)
+def test_mean_position_lies_near_dodge(point: str) -> None:
+    artery, place, largest_mm = AT_MM[point]
+    offsets = []
+    for seed in SEEDS:
+        made = geometry(seed)
+        line = next((each.points_lps_mm for each in made.branches if each.name == artery), None)
+        if line is None:
+            continue
+        away = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+        at = place * away[-1] if place <= 1.0 else place * made.facts.heart_scale
+        if at <= away[-1]:
+            ostium = made.landmarks["right_ostium" if point.startswith("R") else "left_ostium"][0]
+            offsets.append([np.interp(at, away, line[:, axis]) for axis in range(3)] - ostium)
+    assert len(offsets) > 15
+    assert np.linalg.norm(np.mean(offsets, axis=0) - DODGE[point].offset_lps_mm) < largest_mm
+
+
+def test_the_circumflex_passes_close_to_dodge_positions_over_the_ventricles_shoulder() -> None:
+    """Whatever the length along it: its mean course comes near, and lies nearer the ventricle than the atrium."""
+    lines = {seed: next(each for each in geometry(seed).branches if each.name == "LCX").points_lps_mm for seed in SEEDS}
+    for point, least_mm, largest_mm in (("C2m", 18.0, 5.3), ("C3m", 40.0, 4.8)):
+        nearest = np.inf
+        for place in np.arange(least_mm, 60.0, 2.0):
+            found = []
+            for seed, line in lines.items():
+                away = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+                if place < away[-1]:
+                    ostium = geometry(seed).landmarks["left_ostium"][0]
+                    found.append([np.interp(place, away, line[:, axis]) for axis in range(3)] - ostium)
+            if len(found) > 12:
+                nearest = min(nearest, float(np.linalg.norm(np.mean(found, axis=0) - DODGE[point].offset_lps_mm)))
+        assert nearest < largest_mm, point
+    apart = []
+    for seed, line in lines.items():
+        points = in_heart(geometry(seed), line[20:]).astype(np.float32)
+        parts = geometry(seed).model.parts(points)
+        apart.append(float(np.median(parts["lv"] - parts["la"])) if len(points) else np.nan)
+    assert -14.0 < np.nanmedian(apart) < -3.0
+
+
 def test_population_spreads(patient: Geometry) -> None:
     assert np.isfinite(np.concatenate(list(patient.landmarks.values()), axis=None)).all()
 

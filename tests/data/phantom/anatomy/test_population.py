@@ -52,3 +52,8 @@ def test_dominance_and_ramus_shares() -> None:
     assert 9.5 < column("left_main_mm").mean() < 11.5
     assert column("left_main_mm").std() > 3.0
     assert column("left_main_mm").max() <= 16.0
+
+
+def test_few_lie_prone_and_few_images_lack_the_couch() -> None:
+    assert 0.002 < column("prone").mean() < 0.05
+    assert 0.85 < column("couch").mean() < 0.98

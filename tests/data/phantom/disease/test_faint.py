@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cacseg.data.phantom.disease import add_disease
 from cacseg.data.phantom.disease.coronary import CRUMB_AGATSTON, FAINT_MG_CM3, draw_shape, grow_plaques
 from cacseg.data.phantom.disease.estimate import agatston, slab
 from cacseg.data.phantom.disease.pieces import Pieces
@@ -22,10 +23,37 @@ def test_small_plaques_are_often_lightly_mineralised_and_large_ones_seldom():
         drawn = [draw_shape(size, np.random.default_rng(seed)).density_mg_cm3 for seed in range(400)]
         return np.mean([FAINT_MG_CM3[0] <= each <= FAINT_MG_CM3[1] for each in drawn])
 
-    assert light(5.0) > 0.55
-    assert light(200.0) < 0.35
+    assert light(5.0) > 0.7
+    assert 0.18 < light(200.0) < 0.32
+    assert light(60.0) > 0.18
     faint = [draw_shape(200.0, np.random.default_rng(seed), faint=True).density_mg_cm3 for seed in range(50)]
     assert max(faint) <= FAINT_MG_CM3[1]
+
+
+def test_a_lightly_mineralised_plaque_stays_so_however_much_it_grows():
+    shape = draw_shape(5.0, np.random.default_rng(1), faint=True)
+    assert shape.resized(40.0).density_mg_cm3 <= FAINT_MG_CM3[1]
+    dense = next(
+        each
+        for each in (draw_shape(5.0, np.random.default_rng(seed)) for seed in range(50))
+        if each.density_mg_cm3 > 2 * FAINT_MG_CM3[1]
+    )
+    assert dense.resized(40.0).density_mg_cm3 > dense.density_mg_cm3
+
+
+def test_a_third_of_the_lesions_peak_below_200_hu_and_more_where_the_score_is_low(scene):
+    """About 30 % of coronary lesions peak at 130-199 HU on 3 mm scans; noise and merging take some from these."""
+    share = {}
+    for target in (25.0, 600.0):
+        peaks = []
+        for seed in range(14):
+            done = add_disease(scene, np.random.default_rng(seed), target_agatston=target, extracoronary="none")
+            assert done.patient["disease"]["estimated_agatston"] == pytest.approx(target, rel=0.2)
+            peaks += [float(slab(pieces_of(each), scene.hu)[0].max()) for each in done.deposits]
+        seen = np.array([peak for peak in peaks if peak >= 130.0])
+        share[target] = (seen < 200.0).mean()
+    assert share[25.0] > 0.4
+    assert 0.25 < share[600.0] < share[25.0]
 
 
 def test_a_diseased_artery_holds_faint_specks_beside_its_plaques(scene):
@@ -35,8 +63,8 @@ def test_a_diseased_artery_holds_faint_specks_beside_its_plaques(scene):
         small = [each for each in grown.deposits if agatston(pieces_of(each), scene.hu) < 1.2 * CRUMB_AGATSTON[1]]
         specks += [float(slab(pieces_of(each), scene.hu)[0].max()) for each in small]
         assert grown.agatston[Label.LAD] == pytest.approx(90.0, rel=0.12)
-    assert len(specks) >= 12
-    assert np.median(specks) < 260
+    assert len(specks) >= 24
+    assert np.median(specks) < 200
 
 
 @pytest.mark.parametrize("offset_mm", [0.0, 1.0, 2.0])
