@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
+from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_LEFT, TA_RIGHT
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase.pdfdoc import PDFZCompress
@@ -40,18 +41,20 @@ MARGIN: Final = 42.5
 WIDTH: Final = 595.276 - 2 * MARGIN
 """Printable width of A4 in points."""
 
-ACCENT: Final = "#0b5c86"
-PRELIMINARY: Final = "#8a4b00"
-VERIFIED: Final = "#1d6b4c"
-INK: Final = "#1b2733"
-QUIET: Final = "#54616e"
-LINE: Final = "#d5dce3"
-SOFT: Final = "#f4f7f9"
+ACCENT: Final = HexColor("#0b5c86")
+PRELIMINARY: Final = HexColor("#8a4b00")
+VERIFIED: Final = HexColor("#1d6b4c")
+INK: Final = HexColor("#1b2733")
+QUIET: Final = HexColor("#54616e")
+LINE: Final = HexColor("#d5dce3")
+SOFT: Final = HexColor("#f4f7f9")
+"""Made once: reportlab would read the text of a colour anew for every cell that it draws."""
+
 TONES: Final = {
-    "notice": ("#5b6773", "#eef1f4"),
+    "notice": (HexColor("#5b6773"), HexColor("#eef1f4")),
     "info": (ACCENT, SOFT),
-    "warning": ("#c77700", "#fff4e0"),
-    "refusal": ("#9b1c1c", "#fdecec"),
+    "warning": (HexColor("#c77700"), HexColor("#fff4e0")),
+    "refusal": (HexColor("#9b1c1c"), HexColor("#fdecec")),
 }
 CELL_PICTURE_POINTS: Final = 72.0
 OUTSIDE_FONT: Final = "?"
@@ -94,6 +97,8 @@ def report_pdf(report: Document, pictures: Pictures, foot: str) -> bytes:
 
 def _text(text: str) -> str:
     """Escape a text and keep to the characters that the standard fonts have."""
+    if text.isascii():
+        return escape(text)
     out = []
     for character in escape(text):
         if character in "≥≤":
@@ -108,12 +113,12 @@ def _text(text: str) -> str:
     return "".join(out)
 
 
-def _paragraph(text: str, size: float = 9.5, colour: str = INK, *, bold: bool = False, right: bool = False) -> Any:
+def _paragraph(text: str, size: float = 9.5, colour: Any = INK, *, bold: bool = False, right: bool = False) -> Any:
     return FlowingText(_text(text), _style(size, colour, bold=bold, right=right))
 
 
 @cache
-def _style(size: float, colour: str, *, bold: bool = False, right: bool = False) -> Any:
+def _style(size: float, colour: Any, *, bold: bool = False, right: bool = False) -> Any:
     return ParagraphStyle(
         "text",
         fontName="Helvetica-Bold" if bold else "Helvetica",

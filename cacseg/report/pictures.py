@@ -111,11 +111,15 @@ def _interpolate(
     """Sample a plane linearly on a grid of row and column positions, the border repeated."""
     low_row, row_share = _split(rows, plane.shape[0])
     low_column, column_share = _split(columns, plane.shape[1])
-    near = plane[low_row].astype(np.float64)
-    along = near + row_share[:, None] * (plane[np.minimum(low_row + 1, plane.shape[0] - 1)] - near)
-    left = along[:, low_column]
-    right = along[:, np.minimum(low_column + 1, plane.shape[1] - 1)]
-    return np.asarray(left + column_share * (right - left), np.float64)
+    next_row = np.minimum(low_row + 1, plane.shape[0] - 1)
+    next_column = np.minimum(low_column + 1, plane.shape[1] - 1)
+
+    def along(column: NDArray[np.int64]) -> NDArray[np.float64]:
+        near = plane[low_row[:, None], column].astype(np.float64)
+        return np.asarray(near + row_share[:, None] * (plane[next_row[:, None], column] - near), np.float64)
+
+    left = along(low_column)
+    return np.asarray(left + column_share * (along(next_column) - left), np.float64)
 
 
 def _split(positions: NDArray[np.float64], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -64,11 +65,17 @@ def find_rods(volume: Volume) -> RodReading | None:
     -------
     The median over the runs, or ``None``: no rod, as in almost every patient.
     """
-    found = [_bright_disk(plane, volume) if _worth_a_look(plane, volume) else None for plane in volume.voxels]
+
+    @cache
+    def disk(index: int) -> tuple[float, float] | None:
+        plane = volume.voxels[index]
+        return _bright_disk(plane, volume) if _worth_a_look(plane, volume) else None
+
     readings = []
     for first in range(volume.shape[0] - SLAB + 1):
-        rod = found[first]
-        if rod is None or any(centre is None for centre in found[first : first + SLAB]):
+        # One slice of every run has a number that SLAB divides; where it shows no disk, the others need no look.
+        rod = None if disk(first + -first % SLAB) is None else disk(first)
+        if rod is None or any(disk(index) is None for index in range(first, first + SLAB)):
             continue
         run = volume.voxels[first : first + SLAB].astype(np.float64)
         water = _water_disk(run.mean(axis=0), volume, rod)

@@ -16,6 +16,7 @@ from cacseg.service.retention import Retention
 from cacseg.service.sending import send
 from cacseg.service.services import Services
 from cacseg.service.settings import Settings
+from cacseg.service.versions import destinations
 from cacseg.service.worker import fail_study, where
 from cacseg.service.workers import Workers
 
@@ -29,6 +30,9 @@ log = logging.getLogger("cacseg.service.background")
 TICK_S: Final = 0.2
 DELIVERIES: Final = 4
 """Deliveries at once, so that one destination that does not answer does not hold up the others."""
+
+NO_DELIVERY_S: Final = 5.0
+"""Time between two looks for deliveries where the settings name no destination: what earlier settings left."""
 
 WATCH_S: Final = 1.0
 RETENTION_S: Final = 60.0
@@ -47,10 +51,11 @@ class Background:
 
     def start(self) -> None:
         """Start everything."""
+        delivery_s = TICK_S if destinations(self._services.settings) else NO_DELIVERY_S
         parts: list[tuple[str, Callable[[], object], float]] = [
             ("tick", self._tick, TICK_S),
             ("retention", Retention(self._services).run_once, RETENTION_S),
-            *(("delivery", Dispatcher(self._services).run_once, TICK_S) for _ in range(DELIVERIES)),
+            *(("delivery", Dispatcher(self._services).run_once, delivery_s) for _ in range(DELIVERIES)),
         ]
         if self._services.settings.watch is not None:
             from cacseg.service.watch import Watch

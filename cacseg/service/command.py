@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import sys
 from importlib.util import find_spec
@@ -31,6 +32,10 @@ NEEDED: Final = (
     "httpx",
 )
 ROLES: Final = ("send", "read", "review", "admin")
+ONE_BLAS_THREAD: Final = ("OPENBLAS_NUM_THREADS", "1")
+"""Set before numpy is imported, and inherited by workers: idle threads of its BLAS spin, which takes the cores from
+ONNX Runtime and from other workers."""
+
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -76,6 +81,8 @@ def run(args: argparse.Namespace, write: Write, tell: Write) -> int:
     UsageError : the settings do not hold.
     """
     need_serving_stack()
+    if args.action in (None, "worker"):
+        os.environ.setdefault(*ONE_BLAS_THREAD)
     from cacseg.service.settings import Settings
 
     given = {name: getattr(args, name) for name in ("data", "host", "port", "workers", "threads")}

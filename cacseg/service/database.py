@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import JSON, Connection, Engine, Float, ForeignKey, Index, String, Text, create_engine, event
+from sqlalchemy import JSON, Connection, Engine, Float, ForeignKey, Index, String, Text, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
@@ -18,6 +18,9 @@ from cacseg.errors import UsageError
 SCHEMA_VERSION: Final = "1"
 BUSY_S: Final = 30.0
 """Longest wait for SQLite's write lock."""
+
+CREATING: Final = 0x43414354
+"""PostgreSQL advisory lock under which tables are made."""
 
 State = Literal["receiving", "waiting", "scoring", "scored", "refused", "failed", "deleting"]
 JobState = Literal["ready", "running", "done", "failed"]
@@ -212,13 +215,15 @@ class Database:
                 step()
 
     def create(self) -> None:
-        """Make the tables where they are not there yet.
+        """Make the tables where they are not there yet; several hosts may do so at the same moment.
 
         Raises
         ------
         UsageError : the tables are of another version of cacseg.
         """
         with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": CREATING})
             Base.metadata.create_all(connection)
         with self.session() as session:
             insert_if_new(session, Schema, {"version": SCHEMA_VERSION})

@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     rate_per_minute : requests that one token, or one address without a token, may make.
     retention_days : age after which a finished study is securely deleted; never where ``None``.
     lease_s : seconds after which the job of a silent worker is given to another one.
+    job_limit_s : seconds that a worker may take over a study before it is ended and the study tried again.
     max_attempts : times a study is tried before it counts as failed.
     session_hours : life of a browser session.
     tls : certificate and key for HTTPS; plain HTTP where ``None``.
@@ -127,6 +128,7 @@ class Settings(BaseSettings):
     rate_per_minute: int = Field(600, ge=1)
     retention_days: float | None = Field(None, gt=0)
     lease_s: float = Field(120.0, gt=0)
+    job_limit_s: float = Field(600.0, gt=0)
     max_attempts: int = Field(3, ge=1)
     session_hours: float = Field(12.0, gt=0)
     tls: TlsSettings | None = None

@@ -5,11 +5,12 @@ lease runs out and another one repeats the job into the same version, which is p
 """
 
 import logging
+import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from cacseg.report.folder import replace_folder
 from cacseg.service.audit import Audit
 from cacseg.service.database import FINISHED, Database, Job, Study
 from cacseg.service.errors import LeaseLostError
+from cacseg.service.heartbeat import end_process, heartbeat
 from cacseg.service.inbox import is_full, study_key
 from cacseg.service.queue import Queue
 from cacseg.service.settings import Settings
@@ -49,6 +51,7 @@ class Worker:
     owner : name of this worker in the queue, unique.
     release : a release loaded before; the one that the settings name where ``None``.
     clock : gives seconds since 1970 UTC.
+    end : ends this process, when a job has taken longer than the settings allow.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class Worker:
         owner: str,
         release: Release | None = None,
         clock: Callable[[], float] = time.time,
+        end: Callable[[], None] = end_process,
     ) -> None:
         self._settings = settings
         self._database = database
         self._queue = Queue(database, owner, lease_s=settings.lease_s, clock=clock)
         self._audit = Audit(database, clock)
         self._clock = clock
+        self._end = end
         self._release = release or _release_of(settings)
 
     def run(self, stop: threading.Event) -> None:
@@ -105,7 +110,9 @@ class Worker:
             put_in_place(made, folder)
             self._publish(session, job, number, result)
         scored = time.perf_counter()
-        with self._written(inputs, formats_for(self._settings)) as (made, _), self._holding(job) as session:
+        others = tuple(name for name in formats_for(self._settings) if name not in FIRST_FORMS)
+        with self._written(inputs, others) as (made, _), self._holding(job) as session:
+            take_over(folder, made)
             put_in_place(made, folder)
             complete_version(session, self._queue, self._settings, job.study_id, number)
             self._queue.done(job, session)
@@ -185,27 +192,27 @@ class Worker:
         except LeaseLostError:
             log.warning("lease lost", extra={"study": job.study_id})
 
-    @contextmanager
-    def _heartbeat(self, job: Job) -> Iterator[None]:
-        """Renew the lease while the block runs."""
-        over = threading.Event()
+    def _heartbeat(self, job: Job) -> AbstractContextManager[None]:
+        """Renew the lease while the block runs, and end this process if it runs for too long."""
+        return heartbeat(
+            lambda: self._queue.renew(job),
+            self._settings.lease_s / 3,
+            self._settings.job_limit_s,
+            lambda place: self._overran(job, place),
+        )
 
-        def beat() -> None:
-            while not over.wait(self._settings.lease_s / 3):
-                try:
-                    self._queue.renew(job)
-                except LeaseLostError:
-                    return
-                except Exception as error:
-                    log.warning("lease not renewed", extra={"study": job.study_id, "fault": type(error).__name__})
-
-        thread = threading.Thread(target=beat, name="lease", daemon=True)
-        thread.start()
+    def _overran(self, job: Job, place: str) -> None:
+        """Give back a job that takes too long, then end this process, in which it would go on."""
+        limit_s = self._settings.job_limit_s
+        log.error("study takes too long, its worker ends", extra={"study": job.study_id, "place": place})
+        message = (
+            f"scoring took longer than {limit_s:g} s ({job.attempts} of {self._settings.max_attempts} attempts); the "
+            "log says where. Raise job_limit_s if studies of this size are to be scored."
+        )
         try:
-            yield
+            self._give_up(job, message, retry=True)
         finally:
-            over.set()
-            thread.join()
+            self._end()
 
 
 def _release_of(settings: Settings) -> Release:
@@ -215,6 +222,13 @@ def _release_of(settings: Settings) -> Release:
     from cacseg.infer.kserve import serve_elsewhere
 
     return serve_elsewhere(release, settings.triton)
+
+
+def take_over(folder: Path, made: Path) -> None:
+    """Put files of an earlier step beside those of the next one, but for what that has made anew."""
+    for entry in folder.iterdir():
+        if not (made / entry.name).exists():
+            shutil.copyfile(entry, made / entry.name)
 
 
 def put_in_place(made: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Worker processes: started, watched, replaced when they die, told to finish when the service stops."""
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -107,7 +108,7 @@ def _watch(parent: int, stop: threading.Event) -> None:
 
 
 def _warm_up() -> None:
-    """Import what the first study would otherwise wait for."""
+    """Import what the first study would otherwise wait for, and keep it out of every later search for garbage."""
     import cacseg.report.encapsulated_pdf
     import cacseg.report.fhir
     import cacseg.report.html
@@ -117,3 +118,6 @@ def _warm_up() -> None:
     import cacseg.risk
     import cacseg.scoring
     import cacseg.study  # noqa: F401
+
+    gc.collect()
+    gc.freeze()

@@ -1,5 +1,7 @@
 import io
 import json
+import logging
+import re
 import zipfile
 
 import jsonschema
@@ -9,6 +11,7 @@ from sqlalchemy import select
 import cacseg
 from cacseg.service.app import make_app
 from cacseg.service.database import AuditEntry, Base, Study
+from cacseg.service.protection import QUIET
 from cacseg.service.services import Services
 
 
@@ -240,6 +243,21 @@ def test_two_applications_share_one_data_folder(settings, client, scored):
     with other.database.session(write=False) as session:
         assert session.get(Study, scored).state == "scored"
     other.database.close()
+
+
+def test_every_route_is_logged_and_counted_by_its_whole_template(client, caplog):
+    caplog.set_level(logging.INFO, "cacseg.service.http")
+    values = {"study_id": "0" * 32, "token_id": "0" * 12, "tag": "7FE00010", "name:path": "x", "frame": "1"}
+    described = client.get("/api/openapi.json").json()["paths"]
+    templates = [path for path, operations in described.items() if "get" in operations and path not in QUIET]
+    assert len(templates) > 25
+    for template in templates:
+        path = re.sub(r"\{(.*?)\}", lambda part: values.get(part[1], "1"), template)
+        caplog.clear()
+        client.get(path)
+        (record,) = [record for record in caplog.records if record.name == "cacseg.service.http"]
+        assert record.route.replace(":path", "") == template
+    assert 'route="/dicomweb/studies/{study}/metadata"' in client.get("/metrics").text
 
 
 def test_the_page_of_the_routes_needs_no_other_server(client):

@@ -8,6 +8,7 @@ import zipfile
 
 import hypothesis
 import schemathesis
+from hypothesis import strategies
 from schemathesis import GenerationMode
 
 from cacseg.service.app import make_app
@@ -210,33 +211,67 @@ def test_a_full_disk_is_507(client, house, dicom_files, monkeypatch):
     assert list(house.settings.scratch.iterdir()) == []
 
 
+RELATED = 'multipart/related; type="application/dicom"'
+
+
+def describe_bodies(content):
+    """Tell schemathesis what bodies of DICOM look like: whole, cut short, with one byte changed, anything at all."""
+    place = strategies.integers(0, len(content) - 1)
+    changed = strategies.tuples(place, strategies.binary(min_size=1, max_size=1))
+    objects = strategies.one_of(
+        strategies.just(content),
+        place.map(lambda end: content[:end]),
+        changed.map(lambda one: content[: one[0]] + one[1] + content[one[0] + 1 :]),
+        strategies.binary(max_size=300),
+    )
+    heads = strategies.sampled_from([b"Content-Type: application/dicom\r\n", b"", b"Content-Type", b"\xff: x\r\n"])
+    parts = strategies.tuples(heads, objects).map(
+        lambda part: b"--frontier\r\n" + part[0] + b"\r\n" + part[1] + b"\r\n"
+    )
+    ends = strategies.sampled_from([b"--frontier--\r\n", b"--frontier\r\n", b""])
+    bodies = strategies.tuples(strategies.lists(parts, max_size=3).map(b"".join), ends).map(b"".join)
+    schemathesis.openapi.media_type("application/dicom", objects)
+    schemathesis.openapi.media_type(RELATED, bodies)
+
+
 def test_no_request_of_the_description_is_a_fault(app, client, house, dicom_files, scored_at_once, make_worker):
     """Schemathesis: requests that fit the OpenAPI document, and requests that nearly do, of a study that is there."""
-    study = client.post("/api/studies", content=dicom_files()[0].read_bytes()).json()["studies"][0]["id"]
+    content = dicom_files()[0].read_bytes()
+    study = client.post("/api/studies", content=content).json()["studies"][0]["id"]
     make_worker(house).run_once()
     token = house.access.add("tester", "admin", "test")
+    describe_bodies(content)
     described = schemathesis.openapi.from_asgi("/api/openapi.json", app)
     operations = [found.ok() for found in described.get_all_operations()]
-    operations = [each for each in operations if (each.method, each.path[:9]) != ("post", "/dicomweb")]  # no JSON body
-    assert len(operations) >= 30
-    sent = []
+    assert len(operations) >= 35
+    sent, stored = [], []
     modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     for operation, mode in itertools.product(operations, modes):
+        storing = (operation.method, operation.path[:9]) == ("post", "/dicomweb")
 
         @hypothesis.settings(
-            max_examples=4, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+            max_examples=25 if storing else 4,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
         )
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def no_fault(case):
             if case.method != "DELETE" and not case.path.endswith("rescore") and "study_id" in case.path_parameters:
                 case.path_parameters["study_id"] = study
-            answer = case.call(headers={"Authorization": f"Bearer {token}"})
-            sent.append(answer.status_code)
+            headers = {"Authorization": f"Bearer {token}"}
+            if case.media_type == RELATED:
+                headers["Content-Type"] = f"{RELATED}; boundary=frontier"
+            answer = case.call(headers=headers)
+            (stored if case.path.startswith("/dicomweb") and case.method == "POST" else sent).append(answer.status_code)
             assert answer.status_code < 500, (case.method, case.path, answer.text)
             if answer.status_code >= 400 and answer.content:
-                assert json.loads(answer.content)["status"] == answer.status_code
+                said = json.loads(answer.content)
+                outcomes = answer.headers["content-type"][0] == "application/dicom+json"
+                assert outcomes or said["status"] == answer.status_code
 
         with contextlib.suppress(hypothesis.errors.Unsatisfiable):  # some operations have nothing to get wrong
             no_fault()
     assert len(sent) > 100
     assert {200, 404, 422} <= set(sent)
+    assert {200, 202, 409, 422} <= set(stored)

@@ -14,7 +14,7 @@ from cacseg.service.background import Background, Dispatcher, retries
 from cacseg.service.database import AuditEntry, Job
 from cacseg.service.logs import JsonLines
 from cacseg.service.services import Services
-from cacseg.service.settings import DicomSettings, Settings
+from cacseg.service.settings import DeliverySettings, DicomSettings, Settings
 from cacseg.service.workers import Workers
 
 
@@ -109,6 +109,18 @@ def test_a_fault_in_one_part_stops_no_other(services, dicom_files, monkeypatch):
         assert settled.wait(10)
     finally:
         background.stop()
+
+
+@pytest.mark.parametrize(("deliveries", "pause_s"), [({}, 5.0), ({"fhir": "/x"}, 0.2)])
+def test_deliveries_are_looked_for_often_only_where_there_are_destinations(settings, monkeypatch, deliveries, pause_s):
+    pauses = {}
+    monkeypatch.setattr(Background, "_repeat", lambda _self, name, _step, pause: pauses.update({name: pause}))
+    services = Services.of(settings.model_copy(update={"deliveries": DeliverySettings(**deliveries)}))
+    background = Background(services)
+    background.start()
+    background.stop()
+    services.database.close()
+    assert pauses == {"tick": 0.2, "retention": 60.0, "delivery": pause_s}
 
 
 def test_node_and_watch_folder_live_with_the_service(settings, tmp_path, monkeypatch):

@@ -41,10 +41,12 @@ Told(server.config).run()
 
 
 @pytest.fixture(scope="module")
-def service(small_study, tmp_path_factory):
+def service(small_study, dicom_files, tmp_path_factory):
     """A scored study whose patient has markup for a name, served by a process of its own."""
     data = tmp_path_factory.mktemp("browser") / "service"
     house = Services.of(Settings(data=data, workers=0, threads=1, min_free_bytes=0))
+    refused_id = house.inbox.put_all(dicom_files(study=77), "test", "test").stored[0].study_id
+    house.inbox.complete(refused_id)
     copies = data.parent / "instances"
     copies.mkdir()
     for number, path in enumerate(sorted(small_study.rglob("*"))):
@@ -54,7 +56,8 @@ def service(small_study, tmp_path_factory):
             instance.save_as(copies / f"{number}.dcm")
     study_id = house.inbox.put_all(sorted(copies.iterdir()), "test", "test").stored[0].study_id
     house.inbox.complete(study_id)
-    assert Worker(house.settings, house.database, "worker").run_once()
+    worker = Worker(house.settings, house.database, "worker")
+    assert [worker.run_once() for _ in range(3)] == [True, True, False]
     tokens = {name: house.access.add(name, "review", "test") for name in ("Jane", "Ben")}
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(data)],
@@ -71,6 +74,7 @@ def service(small_study, tmp_path_factory):
     yield SimpleNamespace(
         url=f"http://127.0.0.1:{port}",
         study_id=study_id,
+        refused_id=refused_id,
         tokens=tokens,
         data=data,
         incoming=data / "incoming" / study_key(uid),
@@ -124,10 +128,10 @@ class Page:
     def sign_in(self, service, name):
         self.driver.get(service.url)
         self.one("input[name=token]").send_keys(service.tokens[name], "\n")
-        self.one(".worklist tbody a")
+        self.one(f".worklist tbody a[data-study='{service.study_id}']")
 
-    def open_study(self, service):
-        self.driver.get(f"{service.url}/#/study/{service.study_id}")
+    def open_study(self, service, study_id=None):
+        self.driver.get(f"{service.url}/#/study/{study_id or service.study_id}")
         self.one("canvas[data-ready]")
 
     def scores(self):
@@ -317,3 +321,24 @@ def test_lesions_are_picked_added_and_cut_with_the_mouse(service, browser):
         page.until(lambda left=left: changes(page) == start + left)
     assert page.scores() == before
     assert faults(page) == []
+
+
+def test_a_refused_study_is_shown_with_the_reason_and_nothing_to_correct(service, browser):
+    page = browser()
+    page.sign_in(service, "Jane")
+    page.open_study(service, service.refused_id)
+    assert "must not be scored" in page.text(".standing .refused")
+    assert "slices" in page.text(".standing .warned")
+    assert "no score" in page.text(".hint")
+    assert "Slice 2 / 3" in page.text(".facts:not(.upper)")
+    page.keys("\ue013")
+    page.until(lambda: "Slice 3 / 3" in page.text(".facts:not(.upper)"))
+    page.keys("w", "m", "o", "a", "c", "x", "u", "r", "s", "b", "n", "\ue00c")
+    page.until(lambda: "Mediastinum" in [one.text for one in page.all(".tools [aria-pressed=true]")])
+    assert not page.all("dialog")
+    shown = [one.text for one in page.all("#actions button, .tools button") if one.is_displayed()]
+    assert not [text for text in shown if text.split()[0] in ("Sign", "Amend", "Undo", "Redo", "Add", "Cut")]
+    for part in (".scores", ".lesionbox", ".assign", "textarea", ".history"):
+        assert not [one for one in page.all(part) if one.is_displayed()]
+    read = [one for one in faults(page) if "/review" not in one]
+    assert read == []

@@ -22,6 +22,13 @@ from cacseg.service import command
 LAUNCH = "import sys; from cacseg.cli import main; sys.exit(main(['serve', *sys.argv[1:]]))"
 
 
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """Keep what the command sets for its workers from the other tests."""
+    monkeypatch.setenv(command.ONE_BLAS_THREAD[0], "2")
+    monkeypatch.delenv(command.ONE_BLAS_THREAD[0])
+
+
 def run(*words):
     """Run an action in this process; gives exit code, answer, and what people are told."""
     parser = argparse.ArgumentParser()
@@ -127,6 +134,46 @@ def test_workers_can_run_elsewhere(tmp_path, monkeypatch):
     assert run("--data", tmp_path / "data", "worker")[0] == 0
     assert ran[0].data == tmp_path / "data"
     assert (tmp_path / "data" / "scratch").is_dir()
+
+
+THREADS_OF_A_WORKER = """
+import json, sys, types
+def run_worker(_settings):
+    import numpy, threadpoolctl
+    print(json.dumps([pool["num_threads"] for pool in threadpoolctl.threadpool_info()]))
+sys.modules["cacseg.service.workers"] = types.SimpleNamespace(run_worker=run_worker)
+from cacseg.cli import main
+main(["serve", "--data", sys.argv[1], "worker"])
+"""
+
+
+def test_the_arithmetic_of_a_worker_has_one_thread(tmp_path):
+    words = [sys.executable, "-c", THREADS_OF_A_WORKER, str(tmp_path / "data")]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
+    assert set(json.loads(told.stdout)) == {1}
+
+
+SCORED = """
+import hashlib, json, sys
+from cacseg import pipeline
+outcome = pipeline.score_study(sys.argv[1])
+result = outcome.result.to_dict()
+print(json.dumps([result["scores"], result["interval"], hashlib.sha256(outcome.labels).hexdigest()]))
+"""
+
+
+def test_scores_and_labels_do_not_depend_on_the_threads_of_the_arithmetic(small_study):
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", SCORED, str(small_study / "SE003")],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert answers[0] == answers[1]
+    assert json.loads(answers[0])[0]["total"]["agatston"] > 0
 
 
 class Running:

@@ -67,6 +67,29 @@ def test_create_twice_keeps_what_is_there(database):
         assert session.get(Study, kept).generation == 1
 
 
+def test_several_hosts_make_the_tables_at_the_same_moment(database):
+    with database.engine.begin() as connection:
+        Base.metadata.drop_all(connection)
+    start, faults = threading.Barrier(6), []
+
+    def create():
+        host = Database(database.engine.url.render_as_string(hide_password=False))
+        start.wait()
+        try:
+            host.create()
+        except Exception as error:
+            faults.append(error)
+        finally:
+            host.close()
+
+    hosts = [threading.Thread(target=create) for _ in range(6)]
+    for host in hosts:
+        host.start()
+    for host in hosts:
+        host.join()
+    assert faults == []
+
+
 def test_tables_of_another_version_are_refused(database):
     with database.session() as session:
         session.execute(update(Schema).values(version="99"))

@@ -128,3 +128,22 @@ def test_deleting_what_is_being_deleted_finishes_it(services, scored):
         session.get(Study, scored.study_id).state = "deleting"
     Retention(services).delete(scored.study_id, "admin")
     assert left(services)["study"] == 0
+
+
+def test_two_that_delete_one_study_at_once_do_so_once(services, scored, monkeypatch):
+    """A request and the background, or the backgrounds of two hosts: the second finds files gone under its hands."""
+    real, entered = retention.destroy, []
+
+    def destroy(path):
+        if not entered:
+            entered.append(path)
+            Retention(services)._remove(scored.study_id)
+        real(path)
+
+    monkeypatch.setattr(retention, "destroy", destroy)
+    Retention(services).delete(scored.study_id, "admin")
+    assert entered
+    assert set(left(services).values()) == {0}
+    with services.database.session(write=False) as session:
+        actions = session.scalars(select(AuditEntry.action)).all()
+    assert actions.count("study.deleted") == 1

@@ -1,6 +1,8 @@
 """A worker repeats whatever was cut short, publishes each score once, and loses nothing."""
 
+import ctypes
 import errno
+import gc
 import json
 import os
 import signal
@@ -15,6 +17,7 @@ from sqlalchemy import select
 
 from cacseg import pipeline
 from cacseg.errors import ReleaseError, UnreadableError
+from cacseg.report.nifti import labels_nifti
 from cacseg.service import worker as worker_module
 from cacseg.service.background import Background
 from cacseg.service.database import AuditEntry, Database, Job, Study, Version
@@ -60,7 +63,7 @@ def test_a_study_is_scored_and_all_forms_are_written(services, received, scored_
 
 
 def test_the_score_can_be_read_before_the_forms_are_written(
-    services, received, scored_at_once, make_worker, monkeypatch
+    services, received, scored_at_once, make_worker, monkeypatch, specimens
 ):
     seen = []
     real = worker_module.write_all
@@ -68,12 +71,19 @@ def test_the_score_can_be_read_before_the_forms_are_written(
     def write_all(inputs, folder, formats):
         (study,) = rows(services, Study)
         present = sorted(f.name for f in services.settings.version_folder(received, 1).glob("*"))
-        seen.append((study.state, study.agatston is not None, present))
+        seen.append((formats, study.state, study.agatston is not None, present))
         return real(inputs, folder, formats)
 
     monkeypatch.setattr(worker_module, "write_all", write_all)
     make_worker(services).run_once()
-    assert seen == [("scoring", False, []), ("scored", True, ["labels.nii.gz", "result.json"])]
+    assert seen == [
+        (("json", "nifti"), "scoring", False, []),
+        (("csv", "seg", "sr", "html", "pdf", "fhir"), "scored", True, ["labels.nii.gz", "result.json"]),
+    ]
+    present = {path.name: path for path in services.settings.version_folder(received, 1).iterdir()}
+    assert {"labels.nii.gz", "result.json", "report.pdf", "lesions.csv"} < set(present)
+    inputs = specimens(scored_at_once.kind)
+    assert present["labels.nii.gz"].read_bytes() == labels_nifti(inputs.labels, inputs.volume)
 
 
 def test_a_refused_study_has_its_reasons_and_no_score(services, received, scored_at_once, make_worker):
@@ -215,6 +225,77 @@ def test_the_lease_is_renewed_while_a_study_takes_long(settings, dicom_files, sc
     (job,) = rows(services, Job)
     services.database.close()
     assert (job.state, job.attempts) == ("done", 1)
+
+
+class Hung(SimpleNamespace):
+    """A scorer that does not come back, until the test is over."""
+
+    def __call__(self, *_args, **_kwargs):
+        self.calls += 1
+        self.ended.wait(30)
+        raise RuntimeError
+
+
+def test_a_study_that_takes_too_long_is_tried_again_and_then_fails(
+    settings, dicom_files, make_worker, monkeypatch, caplog
+):
+    services = Services.of(settings.model_copy(update={"job_limit_s": 0.2}))
+    study_id = services.inbox.put_all(dicom_files(), "test", "sender").stored[0].study_id
+    services.inbox.complete(study_id)
+    now, ends = [time.time()], []
+    hung = Hung(calls=0, ended=threading.Event())
+    monkeypatch.setattr(pipeline, "score_study", hung)
+
+    def end():
+        ends.append(rows(services, Job)[0].state)
+        hung.ended.set()
+
+    worker = make_worker(services, clock=lambda: now[0], end=end)
+    for attempt in (1, 2, 3):
+        hung.ended.clear()
+        assert worker.run_once()
+        assert len(ends) == hung.calls == attempt
+        assert not worker.run_once()
+        now[0] += 121
+    (study,) = rows(services, Study)
+    services.database.close()
+    assert ends == ["ready", "ready", "failed"]
+    assert study.state == "failed"
+    assert study.message.startswith("scoring took longer than 0.2 s (3 of 3 attempts)")
+    assert "job_limit_s" in study.message
+    assert any("test_worker.py" in getattr(record, "place", "") for record in caplog.records)
+
+
+def _works_in(settings, hang):
+    pipeline.score_study = hang
+    Worker(settings, Database(settings.database_url), "hung", SimpleNamespace(name="none", version="0")).run_once()
+
+
+def _sleeps(*_args, **_kwargs):
+    time.sleep(60)
+
+
+def _keeps_the_interpreter(*_args, **_kwargs):
+    ctypes.PyDLL(None).sleep(60)  # a call that never lets another thread run
+
+
+@pytest.mark.parametrize(("hang", "told"), [(_sleeps, True), (_keeps_the_interpreter, False)])
+def test_a_process_that_hangs_is_ended_and_its_study_scored_by_another(
+    services, received, scored_at_once, make_worker, monkeypatch, hang, told
+):
+    monkeypatch.setattr("cacseg.service.heartbeat.GRACE_S", 0.5)
+    services.database.engine.dispose()
+    impatient = services.settings.model_copy(update={"job_limit_s": 0.5})
+    process = get_context("fork").Process(target=_works_in, args=(impatient, hang))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 1
+    (job,) = rows(services, Job)
+    assert (job.state, job.attempts) == ("ready" if told else "running", 1)
+    after = time.time() + services.settings.lease_s + 1
+    assert make_worker(services, clock=lambda: after).run_once()
+    (study,), (version,) = rows(services, Study), rows(services, Version)
+    assert (study.state, study.message, version.complete) == ("scored", None, True)
 
 
 PLACES = (
@@ -386,7 +467,10 @@ def test_a_worker_process_stops_by_signal_or_when_its_parent_is_gone(settings, s
     monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.update({number: handler}))
     monkeypatch.setattr(worker_module, "Worker", Stub)
     monkeypatch.setattr("cacseg.service.workers.log_as_json", lambda: None)
+    gc.unfreeze()
     run_worker(settings)
+    assert gc.get_freeze_count() > 10_000
+    gc.unfreeze()
     run_worker(settings, parent=os.getppid() + 1)
     assert [each.stopped for each in made] == [True, True]
 

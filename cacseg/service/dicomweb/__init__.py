@@ -5,10 +5,10 @@ STOW-RS -> inbox            results -> made objects -> QIDO-RS, WADO-RS
 
 from fastapi import APIRouter
 
-from cacseg.service.dicomweb import query, retrieve, store
+from cacseg.service.dicomweb import pixels, query, retrieve, store
 
-router = APIRouter(prefix="/dicomweb", tags=["DICOMweb"])
-for part in (store, query, retrieve):
+router = APIRouter()
+for part in (store, query, retrieve, pixels):
     router.include_router(part.router)
 
 __all__ = ["router"]

@@ -1,10 +1,11 @@
 """What a client accepts, and what an answer in DICOM JSON looks like (PS3.18 section 8.7)."""
 
 import json
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi import Path as InPath
 
 from cacseg.service.access import Actor, require
@@ -17,7 +18,13 @@ House = Annotated[Services, Depends(services_of)]
 
 JSON: Final = "application/dicom+json"
 DICOM: Final = "application/dicom"
+OCTETS: Final = "application/octet-stream"
 ANY_SYNTAX: Final = "*"
+
+
+def new_router() -> APIRouter:
+    """Make the router of one part; it bears the whole prefix itself, so that the log tells whole route templates."""
+    return APIRouter(prefix="/dicomweb", tags=["DICOMweb"])
 
 
 def accepts(header: str | None, wanted: Sequence[str]) -> dict[str, str] | None:
@@ -66,3 +73,21 @@ def dicom_json(
 ) -> Response:
     """Make an answer of several data sets."""
     return Response(json.dumps(list(datasets), allow_nan=False), status, headers, JSON)
+
+
+def multipart(parts: Iterable[bytes], media_type: str, parameters: str = "") -> Response:
+    """Make an answer of several parts of one media type.
+
+    Parameters
+    ----------
+    parameters : of the media type of each part, such as ``; transfer-syntax=1.2.840.10008.1.2.1``.
+    """
+    boundary = uuid.uuid4().hex
+    head = part_head(boundary, media_type + parameters)
+    body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+    return Response(body, media_type=f'multipart/related; type="{media_type}"; boundary={boundary}')
+
+
+def part_head(boundary: str, media_type: str) -> bytes:
+    """Make what stands before the content of a part."""
+    return f"--{boundary}\r\nContent-Type: {media_type}\r\n\r\n".encode()

@@ -5,14 +5,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydicom import Dataset
 from sqlalchemy import select
 
 from cacseg.service.database import Study, Version
 from cacseg.service.dicomweb.made_objects import MadeObject, newest_objects
 from cacseg.service.dicomweb.matching import Query, matches, parse_query
-from cacseg.service.dicomweb.negotiation import JSON, House, Reader, Uid, dicom_json, need
+from cacseg.service.dicomweb.negotiation import JSON, House, Reader, Uid, dicom_json, need, new_router
 from cacseg.service.services import Services
 
 STUDY: Final = (
@@ -34,7 +34,7 @@ COUNTED: Final = (
 NO_FUZZY: Final = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 BATCH: Final = 100
 
-router = APIRouter()
+router = new_router()
 DESCRIBED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The matches, in DICOM JSON; none is an empty list.", "content": {JSON: {}}},
     400: {"description": "An attribute that is not known."},

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
 from pydicom import Dataset, dcmread
@@ -12,17 +12,29 @@ from pydicom.dataelem import DataElement
 
 from cacseg.service.access import Actor
 from cacseg.service.dicomweb.made_objects import MadeObject, instance_of, newest_objects, study_of
-from cacseg.service.dicomweb.negotiation import ANY_SYNTAX, DICOM, JSON, House, Reader, Uid, dicom_json, need
+from cacseg.service.dicomweb.negotiation import (
+    ANY_SYNTAX,
+    DICOM,
+    JSON,
+    OCTETS,
+    House,
+    Reader,
+    Uid,
+    dicom_json,
+    multipart,
+    need,
+    new_router,
+    part_head,
+)
 from cacseg.service.errors import NotFoundError
 from cacseg.service.services import Services
 
 LARGE_BYTES: Final = 1024
 """Binary values from here on are left out of metadata and given an address of their own."""
 
-OCTETS: Final = "application/octet-stream"
 CHUNK_BYTES: Final = 1024**2
 
-router = APIRouter()
+router = new_router()
 OBJECTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The objects.", "content": {f'multipart/related; type="{DICOM}"': {}}},
     404: {"description": "There is no such object."},
@@ -34,7 +46,7 @@ METADATA: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "Header
 @router.get("/studies/{study}", responses=OBJECTS)
 def study_objects(request: Request, actor: Reader, house: House, study: Uid) -> Response:
     """Give every object of a study's newest version."""
-    return _objects(request, _noted(house, actor, study, _newest(house, study, None)))
+    return _objects(request, note_read(house, actor, study, _newest(house, study, None)))
 
 
 @router.get("/studies/{study}/metadata", responses=METADATA)
@@ -46,7 +58,7 @@ def study_metadata(request: Request, _: Reader, house: House, study: Uid) -> Res
 @router.get("/studies/{study}/series/{series}", responses=OBJECTS)
 def series_objects(request: Request, actor: Reader, house: House, study: Uid, series: Uid) -> Response:
     """Give every object of a series."""
-    return _objects(request, _noted(house, actor, study, _newest(house, study, series)))
+    return _objects(request, note_read(house, actor, study, _newest(house, study, series)))
 
 
 @router.get("/studies/{study}/series/{series}/metadata", responses=METADATA)
@@ -59,7 +71,7 @@ def series_metadata(request: Request, _: Reader, house: House, study: Uid, serie
 def one_object(request: Request, actor: Reader, house: House, study: Uid, series: Uid, instance: Uid) -> Response:
     """Give one object, of an older version too."""
     made = instance_of(house, study_of(house, study), series, instance)
-    return _objects(request, _noted(house, actor, study, [made]))
+    return _objects(request, note_read(house, actor, study, [made]))
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", responses=METADATA)
@@ -84,10 +96,8 @@ def bulk_data(
     element = dcmread(made.form.path).get(int(tag, 16))
     if element is None or not isinstance(element.value, bytes):
         raise NotFoundError(f"The object {instance} has no binary value {tag}.")
-    _noted(house, actor, study, [made])
-    boundary = uuid.uuid4().hex
-    body = _part(boundary, OCTETS) + element.value + _end(boundary)
-    return Response(body, media_type=f'multipart/related; type="{OCTETS}"; boundary={boundary}')
+    note_read(house, actor, study, [made])
+    return multipart([element.value], OCTETS)
 
 
 def _newest(house: Services, study: str, series: str | None) -> list[MadeObject]:
@@ -98,7 +108,7 @@ def _newest(house: Services, study: str, series: str | None) -> list[MadeObject]
     return found
 
 
-def _noted(house: Services, actor: Actor, study: str, made: list[MadeObject]) -> list[MadeObject]:
+def note_read(house: Services, actor: Actor, study: str, made: list[MadeObject]) -> list[MadeObject]:
     """Write down who read which objects."""
     detail = {"instances": [each.form.sop_instance for each in made], "by": "dicomweb"}
     subject = study_of(house, study).id
@@ -119,20 +129,12 @@ def _objects(request: Request, made: Sequence[MadeObject]) -> Response:
 
 def _streamed(made: Sequence[MadeObject], boundary: str) -> Iterator[bytes]:
     for each in made:
-        yield _part(boundary, f"{DICOM}; transfer-syntax={each.form.syntax}")
+        yield part_head(boundary, f"{DICOM}; transfer-syntax={each.form.syntax}")
         with each.form.path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
         yield b"\r\n"
-    yield _end(boundary).removeprefix(b"\r\n")
-
-
-def _part(boundary: str, media_type: str) -> bytes:
-    return f"--{boundary}\r\nContent-Type: {media_type}\r\n\r\n".encode()
-
-
-def _end(boundary: str) -> bytes:
-    return f"\r\n--{boundary}--\r\n".encode()
+    yield f"--{boundary}--\r\n".encode()
 
 
 def _metadata(request: Request, made: Sequence[MadeObject]) -> Response:

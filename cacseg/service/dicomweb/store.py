@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from python_multipart.multipart import parse_options_header
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from cacseg.service.database import Study
-from cacseg.service.dicomweb.negotiation import DICOM, JSON, House, Sender, Uid, need
+from cacseg.service.dicomweb.negotiation import DICOM, JSON, House, Sender, Uid, need, new_router
 from cacseg.service.errors import NotDicomFileError
 from cacseg.service.node.contexts import IMAGES
 from cacseg.service.services import Services
@@ -45,7 +45,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     503: {"description": "Too much is waiting; come back later."},
 }
 
-router = APIRouter()
+router = new_router()
 
 
 @dataclass(frozen=True, slots=True)

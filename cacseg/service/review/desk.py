@@ -5,12 +5,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from cacseg.service.errors import ConflictError, NotFoundError
 from cacseg.service.inbox import study_key
 from cacseg.service.review.drafts import Draft, Drafts, changed_meanwhile
 from cacseg.service.review.outlines import Outlines
+from cacseg.service.review.refused import RefusedImages, load_refused
 from cacseg.service.review.scan import Scan, load_scan
 from cacseg.service.review.session import ReviewSession
 from cacseg.service.review.state import review_state
@@ -40,6 +42,7 @@ class Open:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     scan: Scan | None = None
+    refused: RefusedImages | None = None
     session: ReviewSession | None = None
     outlines: Outlines | None = None
     key: tuple[str | None, int, int] | None = None
@@ -87,6 +90,21 @@ class Desk:
         opened = self._opened(study_id, version or draft.base_version)
         with opened.lock:
             return self._scan(opened, draft, version or draft.base_version)
+
+    def images(self, study_id: str) -> Scan | RefusedImages:
+        """Give the voxels under review; those of a refused study can be looked at too.
+
+        Raises
+        ------
+        NotFoundError, ConflictError, UsageError, UnreadableError : as ``Drafts.read``, ``load_scan``, ``load_refused``.
+        """
+        draft = self.read(study_id)
+        opened = self._opened(study_id, draft.base_version)
+        with opened.lock:
+            if opened.scan is None and opened.refused is None:
+                incoming, folder = self._folders(draft, draft.base_version)
+                opened.refused = load_refused(incoming, folder)
+            return opened.refused or self._scan(opened, draft, draft.base_version)
 
     def state(self, study_id: str) -> dict[str, Any]:
         """Describe the review of a study as it is now."""
@@ -221,12 +239,14 @@ class Desk:
 
     def _scan(self, opened: Open, draft: Draft, version: int) -> Scan:
         if opened.scan is None:
-            settings = self._services.settings
-            opened.scan = load_scan(
-                settings.incoming / study_key(draft.study_instance_uid),
-                settings.version_folder(draft.study_id, version),
-            )
+            opened.scan = load_scan(*self._folders(draft, version))
         return opened.scan
+
+    def _folders(self, draft: Draft, version: int) -> tuple[Path, Path]:
+        """Give the folders of the instances and of a version."""
+        settings = self._services.settings
+        incoming = settings.incoming / study_key(draft.study_instance_uid)
+        return incoming, settings.version_folder(draft.study_id, version)
 
     def _opened(self, study_id: str, version: int) -> Open:
         """Give the place of a version in memory; the one used longest ago makes room."""

@@ -67,24 +67,24 @@ class SignBody(_Body):
 
 @router.get("/volume.json")
 def volume_header(study_id: StudyId, desk: TheDesk, _: Reader) -> dict[str, Any]:
-    """Give grid, window and acquisition of the scored series."""
-    return desk.scan(study_id).header()
+    """Give grid, window and acquisition of the scored series; of a refused study, of the series that was looked at."""
+    return desk.images(study_id).header()
 
 
 @router.get("/volume", response_class=Response)
 def volume(request: Request, study_id: StudyId, desk: TheDesk, actor: Reader, later: BackgroundTasks) -> Response:
-    """Give the voxels of the scored series: HU, int16, little endian, in the order slice, row, column."""
+    """Give the voxels of that series: HU, int16, little endian, in the order slice, row, column."""
     services = services_of(request)
     settings = services.settings
-    scan = desk.scan(study_id)
+    images = desk.images(study_id)
     with services.database.session() as session:
         services.audit.record(session, actor.name, "study.viewed", study_id)
-    file = kept_file(settings.results / study_id, scan)
+    file = kept_file(settings.results / study_id, images.volume, images.acquisition.series_instance_uid)
     kind = "application/octet-stream"
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
     if file.is_file() and "gzip" in request.headers.get("accept-encoding", ""):
         return FileResponse(file, media_type=kind, headers={**headers, "Content-Encoding": "gzip"})
-    content = voxel_bytes(scan.volume)
+    content = voxel_bytes(images.volume)
     later.add_task(keep, file, content, settings.scratch)
     return Response(content, media_type=kind, headers=headers)
 

@@ -81,20 +81,24 @@ class Scan:
 
     def header(self) -> dict[str, Any]:
         """Give grid and acquisition as JSON-ready data, for viewers of the voxels."""
-        acquisition = self.acquisition
-        return {
-            "shape": list(self.volume.shape),
-            "spacing_mm": list(self.volume.spacing_mm),
-            "affine": self.volume.affine.tolist(),
-            "dtype": "int16",
-            "byte_order": "little",
-            "axes": ["slice", "row", "column"],
-            "description": acquisition.description,
-            "kvp": acquisition.kvp,
-            "kernel": acquisition.kernel,
-            "slice_thickness_mm": acquisition.slice_thickness_mm,
-            "window": {"centre_hu": self.rule.threshold_hu, "width_hu": 600.0},
-        }
+        return image_header(self.volume, self.acquisition, self.rule.threshold_hu)
+
+
+def image_header(volume: Volume, acquisition: Acquisition, centre_hu: float) -> dict[str, Any]:
+    """Describe voxels for a viewer; the window lies around a threshold."""
+    return {
+        "shape": list(volume.shape),
+        "spacing_mm": list(volume.spacing_mm),
+        "affine": volume.affine.tolist(),
+        "dtype": "int16",
+        "byte_order": "little",
+        "axes": ["slice", "row", "column"],
+        "description": acquisition.description,
+        "kvp": acquisition.kvp,
+        "kernel": acquisition.kernel,
+        "slice_thickness_mm": acquisition.slice_thickness_mm,
+        "window": {"centre_hu": centre_hu, "width_hu": 600.0},
+    }
 
 
 def load_scan(incoming: Path, version_folder: Path) -> Scan:

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from cacseg.service.review.scan import Scan
 from cacseg.volume import Volume
 
 COMPRESSION: Final = 1
@@ -33,10 +32,9 @@ def voxel_bytes(volume: Volume) -> bytes:
     return voxels.astype("<i2").tobytes()
 
 
-def kept_file(folder: Path, scan: Scan) -> Path:
+def kept_file(folder: Path, volume: Volume, series_instance_uid: str | None) -> Path:
     """Name the file in which the compressed voxels of a series are kept."""
-    series = scan.result.series
-    key = f"{series.series_instance_uid if series else ''} {scan.volume.shape} {scan.volume.affine.tolist()}"
+    key = f"{series_instance_uid or ''} {volume.shape} {volume.affine.tolist()}"
     return folder / f"voxels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.i16.gz"
 
 

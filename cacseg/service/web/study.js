@@ -4,6 +4,7 @@ import { Changes } from "./changes.js";
 import { announce, element, fill, toast } from "./element.js";
 import { listKeys, studyKeys } from "./keys.js";
 import { paintHistory, paintLesions, paintScores } from "./panel.js";
+import { beginRefused, orRefused, paintRefusal } from "./refused.js";
 import { fileAddress, listFiles, loadVoxels, readReview, readStudy, volumeHeader } from "./service.js";
 import { paintFindings, paintStanding } from "./standing.js";
 import { Tools } from "./tools.js";
@@ -105,15 +106,18 @@ export class StudyPage {
 
   async open() {
     try {
-      const asked = Promise.all([readReview(this.id), volumeHeader(this.id)]);
-      asked.catch(() => null);
+      const asked = [readReview(this.id), volumeHeader(this.id)];
+      for (const one of asked) one.catch(() => null);
       this.study = await readStudy(this.id);
       if (this.left) return;
       this.paintHeading();
       this.paintFindings();
-      const [review, grid] = await asked;
+      const review = await asked[0].catch((error) => orRefused(this.study, error));
       if (this.left) return;
-      this.take(review);
+      if (review) this.take(review);
+      else beginRefused(this);
+      const grid = await asked[1];
+      if (this.left) return;
       this.header = grid;
       const count = grid.shape[0] * grid.shape[1] * grid.shape[2];
       const voxels = await loadVoxels(this.id, count, (share) => (this.loading.value = share));
@@ -127,7 +131,7 @@ export class StudyPage {
       else this.viewer.go(this.viewer.slice);
       this.canvas.dataset.ready = "yes";
       this.canvas.focus();
-      this.poll = setInterval(() => document.hidden || this.look(), POLL_MS);
+      if (!this.review.refused) this.poll = setInterval(() => document.hidden || this.look(), POLL_MS);
     } catch (error) {
       if (!this.left) this.failed(error);
     }
@@ -143,14 +147,13 @@ export class StudyPage {
     }
     this.loading.remove();
     fill(this.toolbar);
+    if (this.review?.refused) return paintRefusal(this, error.message);
     for (const part of [this.scores, this.lesions, this.assign, this.comment, this.history]) part.hidden = true;
     const again = error.status === 409 && this.mayReview && this.study?.version > 1;
-    const refused = state === "refused";
-    this.hint.textContent = refused ? "Refused: no score" : "";
     this.findings.open = true;
     fill(
       this.status,
-      element("p", { class: refused ? "refused" : "warned", role: "alert" }, refused ? "Refused: this study must not be scored" : error.message),
+      element("p", { class: "warned", role: "alert" }, error.message),
       this.study?.message && element("p", { class: "warned" }, this.study.message),
       again && button("Take the corrections over to the newest version", "", () => this.changes.rebase()),
     );
@@ -172,6 +175,7 @@ export class StudyPage {
   }
 
   paint() {
+    if (this.review.refused) return this.paintFacts();
     paintScores(this.scores, this.review);
     paintLesions(this.lesions, this.review, this.selected, {
       pick: (lesion) => this.select(lesion, true),
@@ -379,6 +383,7 @@ export class StudyPage {
     if (!this.review || this.comparing === on) return;
     this.comparing = on;
     const { version } = this.review;
+    if (!version) return;
     if (this.before?.version !== version) this.before = await readReview(this.id, version).catch(() => null);
     const { before } = this;
     if (!before) return;

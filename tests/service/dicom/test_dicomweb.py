@@ -4,14 +4,17 @@ import io
 import warnings
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset, dcmread
 from sqlalchemy import select, update
 
 from cacseg.service.app import make_app
-from cacseg.service.database import Instance, Study
+from cacseg.service.database import AuditEntry, Instance, Study
 from cacseg.service.dicomweb.matching import keyword_of, matches, parse_query
 from cacseg.service.dicomweb.negotiation import accepts
+from cacseg.service.dicomweb.pixels import _frame
 
 with warnings.catch_warnings():  # Starlette would rather have a successor of httpx
     warnings.simplefilter("ignore")
@@ -353,3 +356,108 @@ def test_queries_are_read():
 )
 def test_accepted_media_types(header, found):
     assert accepts(header, ["application/dicom"]) == found
+
+
+def address(study, path):
+    header = dcmread(path, stop_before_pixels=True)
+    return f"/dicomweb/studies/{study}/series/{header.SeriesInstanceUID}/instances/{header.SOPInstanceUID}"
+
+
+def test_frames_come_back_one_by_one(filled, written):
+    services, client, study = filled
+    segmentation = dcmread(written / "segmentation.dcm")
+    count = segmentation.NumberOfFrames
+    assert count > 2
+    url = address(study, written / "segmentation.dcm")
+    answer = client.get(f"{url}/frames/{count},1")
+    assert answer.headers["content-type"].startswith('multipart/related; type="application/octet-stream"')
+    assert b"Content-Type: application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1\r\n" in answer.content
+    bits = [np.unpackbits(np.frombuffer(part, np.uint8), bitorder="little") for part in parts_of(answer)]
+    pixels = segmentation.pixel_array
+    for found, number in zip(bits, (count, 1), strict=True):
+        np.testing.assert_array_equal(found.reshape(pixels.shape[1:]), pixels[number - 1])
+    capture = written / "capture-1.dcm"
+    accept = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1'}
+    answer = client.get(f"{address(study, capture)}/frames/1", headers=accept)
+    assert parts_of(answer) == [dcmread(capture).PixelData]
+    assert services.audit.verify().holds
+    with services.database.session(write=False) as session:
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.action == "result.read")).all()
+    assert [entry.actor for entry in entries] == ["read", "read"]
+
+
+def test_frames_of_a_bitmap_that_share_a_byte_are_told_apart():
+    bits = np.random.default_rng(0).integers(0, 2, (5, 3, 3), np.uint8)
+    image = Dataset()
+    image.Rows, image.Columns, image.SamplesPerPixel, image.BitsAllocated, image.NumberOfFrames = 3, 3, 1, 1, 5
+    image.PixelData = np.packbits(bits.reshape(-1), bitorder="little").tobytes()
+    for number in range(1, 6):
+        found = np.unpackbits(np.frombuffer(_frame(image, number), np.uint8), bitorder="little")
+        np.testing.assert_array_equal(found[:9].reshape(3, 3), bits[number - 1])
+        assert not found[9:].any()
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "accept", "status"),
+    [
+        ("segmentation.dcm", "frames/9999", "*/*", 404),
+        ("segmentation.dcm", "frames/0", "*/*", 422),
+        ("segmentation.dcm", "frames/1,,2", "*/*", 422),
+        ("segmentation.dcm", "frames/1", "image/png", 406),
+        (
+            "segmentation.dcm",
+            "frames/1",
+            'multipart/related; type="application/octet-stream"; transfer-syntax=1.2',
+            406,
+        ),
+        ("structured_report.dcm", "frames/1", "*/*", 404),
+        ("structured_report.dcm", "rendered", "*/*", 406),
+        ("segmentation.dcm", "rendered", "*/*", 406),
+        ("segmentation.dcm", "frames/1/rendered", "*/*", 406),
+        ("capture-1.dcm", "frames/2/rendered", "*/*", 404),
+        ("capture-1.dcm", "rendered", "application/pdf", 406),
+        ("encapsulated_report.dcm", "rendered", "image/png", 406),
+    ],
+)
+def test_pixels_that_are_not_given(filled, written, file, path, accept, status):
+    _, client, study = filled
+    answer = client.get(f"{address(study, written / file)}/{path}", headers={"Accept": accept})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "jpeg"),
+        ("image/*", "jpeg"),
+        ("image/jpeg", "jpeg"),
+        ("image/png", "png"),
+        ("text/html, image/png;q=0.9, image/jpeg", "png"),
+    ],
+)
+@pytest.mark.parametrize("path", ["rendered", "frames/1/rendered"])
+def test_captures_are_rendered_as_they_are(filled, written, accept, kind, path):
+    _, client, study = filled
+    capture = written / "capture-1.dcm"
+    answer = client.get(f"{address(study, capture)}/{path}", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, f"image/{kind}")
+    picture = np.asarray(Image.open(io.BytesIO(answer.content), formats=[kind]).convert("RGB"), np.int16)
+    pixels = dcmread(capture).pixel_array.astype(np.int16)
+    assert picture.shape == pixels.shape
+    assert np.abs(picture - pixels).mean() <= (0 if kind == "png" else 1.5)
+
+
+def test_the_encapsulated_report_is_rendered_as_its_pdf(filled, written):
+    _, client, study = filled
+    answer = client.get(f"{address(study, written / 'encapsulated_report.dcm')}/rendered")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.content == (written / "report.pdf").read_bytes()
+
+
+def test_objects_without_a_right_are_not_shown(filled, web, written):
+    _, _, study = filled
+    for path in ("frames/1", "rendered", "frames/1/rendered"):
+        url = f"{address(study, written / 'capture-1.dcm')}/{path}"
+        assert web[1]["send"].get(url).status_code == 403
+        assert web[1]["read"].get(url.replace("/instances/", "/instances/1.2.")).status_code == 404
