@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -181,6 +182,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends with its benchmark
     print(
         f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}; {arguments.workers} workers, {arguments.threads} threads"
     )
