@@ -1,6 +1,7 @@
 """One patient's anatomy on a grid: thorax, heart, great vessels and the coronary tree, without deposits.
 
-World: LPS mm, supine, origin at the centre of the heart. ``Scene.landmarks_lps_mm`` holds, each (n, 3):
+World: LPS mm, origin at the centre of the heart; supine, a few patients prone. ``Scene.landmarks_lps_mm`` holds,
+each (n, 3):
 
 ==========================  ===========================================================================
 key                         what
