@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from cacseg.infer.grid import AIR_HU, HEART_GRID, SCOUT_GRID
+from cacseg.train.rims import add_bright_rims
 from cacseg.train.sample import CACHED_GRID, MARGIN_CELLS, UNKNOWN, Sample
 from cacseg.train.warp import WarpRange, coarser, draw_field, warp_linear, warp_nearest
 
@@ -29,6 +30,7 @@ class Augmentation:
     blur_probability, blur_cells : extra blur in the plane, up to this SD.
     cut_probability : that slices at one end, or the edge of the field of view, are missing.
     excess_scale_sd : of the density of calcium.
+    rim_probability : bright spots where the heart meets the lung (``cacseg.train.rims``).
     """
 
     shift_sd_cells: tuple[float, float, float] = (1.7, 4.0, 4.0)
@@ -43,6 +45,7 @@ class Augmentation:
     blur_cells: float = 0.8
     cut_probability: float = 0.2
     excess_scale_sd: float = 0.1
+    rim_probability: float = 0.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +73,8 @@ def example(sample: Sample, augmentation: Augmentation | None, rng: np.random.Ge
             territory, tissue = (warp_nearest(a, coarser(warp_field), UNKNOWN) for a in (territory, tissue))
         cells[0] = _vary_hu(cells[0], augmentation, rng)
         cells[2] *= np.float32(np.exp(rng.normal(0, augmentation.excess_scale_sd)))
+        if rng.random() < augmentation.rim_probability:
+            add_bright_rims(cells, calcium, territory, tissue, rng)
         if rng.random() < augmentation.cut_probability:
             _cut(cells, (calcium, territory, tissue), rng)
         scout, heart = _vary_scout(scout, heart, augmentation, rng)

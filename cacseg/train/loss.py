@@ -28,6 +28,11 @@ AWAY: Final = (
 HEART_CLASSES: Final = tuple(sorted({group for tissue, group in TISSUE_CLASS.items() if tissue not in AWAY}))
 """Tissue classes in which a candidate without calcium is noise worth learning from."""
 
+BONE_CLASSES: Final = (TISSUE_CLASS[Tissue.BONE],)
+
+BESIDE_CELLS: Final = (3, 7, 7)
+"""Box of 3 mm slices and 3 mm cells around the heart in which candidates without calcium count as beside it."""
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -37,7 +42,9 @@ class LossWeights:
     ----------
     calcium_classes : cross-entropy weight per ``Label`` and of metal; about the inverse square root of how often a
         candidate cell has that class, which avoids over-calling the rare left main artery. Background is noise here.
-    elsewhere : weight of background cells not known to lie in the heart or its vessels: bone, many and easy.
+    solid : weight of a background cell in or beside the heart that is candidate throughout: the bright rim of a sharp
+        kernel, the wall of an airway. Noise fills a small share of a cell and keeps the weight of its class.
+    elsewhere : weight of background cells known to lie elsewhere: bone and the chest wall, many and easy.
     other_near : weight of other calcium in the heart or beside an artery, where it is taken for coronary.
     territory_classes : away from any artery, LM, LAD, LCX, RCA.
     """
@@ -48,6 +55,7 @@ class LossWeights:
     tissue: float = 0.2
     heart: float = 0.5
     calcium_classes: tuple[float, ...] = (0.1, 2.6, 1.0, 1.35, 1.1, 1.45, 1.55, 0.85, 0.25, 0.5)
+    solid: float = 0.5
     elsewhere: float = 0.02
     other_near: float = 1.0
     territory_classes: tuple[float, ...] = (0.15, 2.0, 1.0, 1.0, 1.0)
@@ -73,12 +81,15 @@ def calcium_terms(
         return zero, zero
     truth = target.reshape(-1)[known].long()
     per_class = torch.tensor(weights.calcium_classes, device=logits.device)
-    heart = torch.zeros(UNKNOWN + 1, dtype=torch.bool, device=logits.device)
-    heart[list(HEART_CLASSES)] = True
-    in_heart = _unfolded(heart[tissue.long()])[known]
-    near = in_heart | _unfolded((territory > 0) & (territory != UNKNOWN))[known]
-    amount = 0.25 + fraction.reshape(-1)[known]
-    weight = torch.where((truth == 0) & ~in_heart, weights.elsewhere, per_class[truth])
+    in_heart = _among(tissue, HEART_CLASSES)
+    near = _unfolded(in_heart | ((territory > 0) & (territory != UNKNOWN)))[known]
+    around = functional.max_pool3d(in_heart.float(), BESIDE_CELLS, 1, [n // 2 for n in BESIDE_CELLS]) > 0
+    beside = _unfolded(in_heart | (around & ~_among(tissue, BONE_CLASSES)))[known]
+    lowest = torch.where(_unfolded(tissue == UNKNOWN)[known], per_class[0], weights.elsewhere)
+    share = fraction.reshape(-1)[known]
+    amount = 0.25 + share
+    background = torch.where(beside, per_class[0] + (weights.solid - per_class[0]) * share, lowest)
+    weight = torch.where(truth == 0, background, per_class[truth])
     weight = torch.where((truth == int(Label.OTHER)) & near, weights.other_near, weight) * amount
     each = functional.cross_entropy(scores, truth, reduction="none")
     entropy = (weight * each).sum() / weight.sum().clamp_min(1e-6)
@@ -91,6 +102,12 @@ def calcium_terms(
     loss = 1.0 - (2.0 * shared + 1.0) / (either + 1.0)
     overlap = loss[1:][present].mean() if present.any() else loss[1:].mean()
     return entropy, overlap
+
+
+def _among(tissue: Tensor, classes: tuple[int, ...]) -> Tensor:
+    table = torch.zeros(UNKNOWN + 1, dtype=torch.bool, device=tissue.device)
+    table[list(classes)] = True
+    return table[tissue.long()]
 
 
 def _unfolded(coarse: Tensor) -> Tensor:

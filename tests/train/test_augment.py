@@ -9,7 +9,7 @@ from cacseg.train.augment import Augmentation, Example, example
 from cacseg.train.sample import UNKNOWN, Sample, load
 from cacseg.train.warp import WarpRange, draw_field, warp_linear, warp_nearest
 
-NONE = Augmentation((0, 0, 0), 0.0, WarpRange(0, 0, 0, 0), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NONE = Augmentation((0, 0, 0), 0.0, WarpRange(0, 0, 0, 0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @pytest.fixture(scope="module")

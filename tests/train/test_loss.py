@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -87,6 +89,30 @@ def test_background_elsewhere_weighs_less_than_noise_in_the_heart() -> None:
     wrong_in_noise[:, 2, :, :, 2:] = 3.0
     given = (target, torch.ones(target.shape), tissue, torch.zeros_like(tissue), WEIGHTS)
     assert calcium_terms(wrong_in_noise, *given)[0] > calcium_terms(wrong_in_bone, *given)[0]
+
+
+def cost_of_a_wrong_cell(tissue: Tissue, share: float, at: int) -> float:
+    """Cost of calling the background cell ``at`` coronary; its tissue lies right of the left ventricle's two cells."""
+    target = torch.zeros(1, 1, 2, 16, dtype=torch.uint8)
+    classes = torch.full((1, 1, 1, 8), TISSUE_CLASS[tissue], dtype=torch.uint8)
+    classes[..., :2] = TISSUE_CLASS[Tissue.LEFT_VENTRICLE]
+    logits = torch.zeros(1, 10, 1, 2, 16)
+    logits[:, 2, :, :, at] = 3.0
+    fraction = torch.full((1, 1, 2, 16), 0.1)
+    fraction[..., at] = share
+    undecided = math.log(10)  # what every cell costs that nothing is said of
+    return float(calcium_terms(logits, target, fraction, classes, torch.zeros_like(classes), WEIGHTS)[0]) - undecided
+
+
+def test_a_bright_rim_or_airway_beside_the_heart_weighs_as_in_it_and_far_away_as_bone() -> None:
+    beside, far = 5, 15
+    assert cost_of_a_wrong_cell(Tissue.AIRWAY, 1.0, beside) > 1.5 * cost_of_a_wrong_cell(Tissue.AIRWAY, 1.0, far)
+    assert cost_of_a_wrong_cell(Tissue.AIRWAY, 1.0, beside) > 1.5 * cost_of_a_wrong_cell(Tissue.BONE, 1.0, beside)
+
+
+def test_a_solid_background_cell_weighs_more_than_noise() -> None:
+    solid = cost_of_a_wrong_cell(Tissue.LEFT_VENTRICLE, 1.0, 1)
+    assert solid > 1.5 * cost_of_a_wrong_cell(Tissue.LEFT_VENTRICLE, 0.1, 1)
 
 
 @pytest.mark.parametrize("where", ["artery", "heart"])
