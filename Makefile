@@ -46,7 +46,7 @@ $(DEV): pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/python -m pip install --quiet --upgrade pip
 	.venv-dev/bin/python -m pip install --quiet $(TORCH)
-	.venv-dev/bin/python -m pip install --quiet --editable ".[train,serve,dev]" $(TORCH)
+	.venv-dev/bin/python -m pip install --quiet --editable ".[train,serve,openvino,dev]" $(TORCH)
 	touch $@
 
 system:  ## install the system programs that tests talk to (Debian, as root), else say which are absent

@@ -7,6 +7,7 @@ One patient is made and sent again under new UIDs, which the service cannot know
 """
 
 import argparse
+import http.client
 import io
 import json
 import os
@@ -59,6 +60,21 @@ class Server:
         answer = self.client.post("/api/studies", content=archive, headers={"Content-Type": "application/zip"})
         answer.raise_for_status()
         return answer.json()["studies"][0]["id"]
+
+    def send_file(self, path: Path) -> str:
+        """Upload one study with as little work of this process as possible, for it has the service's cores."""
+        where = self.client.base_url
+        with (
+            closing(http.client.HTTPConnection(where.host, where.port, timeout=120)) as connection,
+            path.open("rb") as file,
+        ):
+            connection.putrequest("POST", "/api/studies")
+            fields = {"Content-Type": "application/zip", "Content-Length": str(path.stat().st_size)}
+            for name, value in {**fields, "Authorization": self.client.headers["Authorization"]}.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            connection.sock.sendfile(file)
+            return json.load(connection.getresponse())["studies"][0]["id"]
 
     def wait(self, study: str, complete: bool = False, every_s: float = 0.05) -> dict:
         """Wait for the score, or for every form; asking costs the service a few milliseconds each time."""
@@ -145,7 +161,7 @@ def all_at_once(server: Server, objects: list, count: int, folder: Path) -> None
     studies: list[str] = []
 
     def send() -> None:
-        studies.extend(server.send(archive.read_bytes()) for archive in archives)
+        studies.extend(server.send_file(archive) for archive in archives)
 
     sender = threading.Thread(target=send)
     sender.start()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cacseg import __version__
 from cacseg.acquisition import Patient
+from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
 from cacseg.errors import UsageError
 from cacseg.findings import refused
 from cacseg.result import Interval, Result, Series
@@ -36,9 +37,8 @@ if TYPE_CHECKING:
     from cacseg.volume import Volume
 
 DEFAULT_RULE: Final = "literature"
-DEFAULT_THREADS: Final = 2
 ALL_RULES: Final = "all"
-RECORDED_PACKAGES: Final = ("numpy", "scipy", "pydicom", "onnxruntime", "highdicom")
+RECORDED_PACKAGES: Final = ("numpy", "scipy", "pydicom", "highdicom")
 
 Progress = Callable[[str], None]
 
@@ -53,7 +53,7 @@ class Settings:
     series_uid : SeriesInstanceUID to score instead of the one the evidence points to.
     patient : facts that override those of the study where they are not ``None``.
     risk_factors : further inputs of the risk equations (``cacseg.risk``).
-    threads : threads of ONNX Runtime; recorded, since labels can depend on it.
+    threads, engine : what computes the network's answer; recorded, since labels can depend on it.
     release : name or folder of a model release; ``None`` for the default one.
     rules_file : YAML with further counting rules.
     interval_seed : seed of the rescan simulation behind the interval.
@@ -64,6 +64,7 @@ class Settings:
     patient: Patient = field(default_factory=Patient)
     risk_factors: Mapping[str, Any] = field(default_factory=dict)
     threads: int = DEFAULT_THREADS
+    engine: Engine = DEFAULT_ENGINE
     release: str | None = None
     rules_file: Path | None = None
     interval_seed: int = 0
@@ -116,7 +117,8 @@ def score_study(
     path : folder, ``.zip``, DICOM file or NIfTI file.
     settings : what to do with it; the defaults where ``None``.
     progress : called with the name of each part as it begins.
-    release : a release loaded before, with the threads of ``settings``; the one they name is loaded where ``None``.
+    release : a release loaded before, with the threads and engine of ``settings``; the one they name is loaded
+        where ``None``.
 
     Returns
     -------
@@ -128,14 +130,13 @@ def score_study(
     UnreadableError : nothing that can be read.
     ReleaseError : the model release is incomplete or altered.
     """
-    from cacseg.infer import load_release
     from cacseg.study import read_study
 
     settings = settings or Settings()
     clock = _Clock()
     rules = _rules(settings)
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(lambda: release or load_release(settings.release, threads=settings.threads))
+        loading = pool.submit(lambda: release or _release(settings))
         progress("reading the study")
         with clock.part("read"):
             study = read_study(path, series_uid=settings.series_uid)
@@ -314,6 +315,12 @@ def _series(chosen: SeriesReading) -> Series:
     )
 
 
+def _release(settings: Settings) -> Release:
+    from cacseg.infer import load_release
+
+    return load_release(settings.release, threads=settings.threads, engine=settings.engine)
+
+
 def _provenance(settings: Settings, release: Release | None, clock: _Clock) -> dict[str, Any]:
     chosen = asdict(settings)
     chosen.pop("patient")
@@ -324,7 +331,7 @@ def _provenance(settings: Settings, release: Release | None, clock: _Clock) -> d
         "threads": settings.threads,
         "settings": chosen,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in RECORDED_PACKAGES},
+        "packages": {name: version(name) for name in {*RECORDED_PACKAGES, settings.engine}},
         "timings_s": clock.timings(),
     }
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, ENGINES
 from cacseg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,9 +44,15 @@ def add_infer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         type=positive,
-        default=2,
+        default=DEFAULT_THREADS,
         metavar="N",
         help="threads of the network (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=DEFAULT_ENGINE,
+        help='what runs it; openvino, a third faster, needs pip install "cacseg[openvino]" (default: %(default)s)',
     )
     parser.add_argument("--release", metavar="NAME", help="model release: a name, or its folder")
     parser.add_argument(
@@ -100,7 +107,7 @@ def settings(arguments: argparse.Namespace) -> Any:
     typed = vars(arguments)
     chosen: dict[str, Any] = {"rule": arguments.rule, "rules_file": arguments.rules_file}
     if "threads" in typed:
-        chosen |= {"threads": arguments.threads, "release": arguments.release}
+        chosen |= {"threads": arguments.threads, "engine": arguments.engine, "release": arguments.release}
     if "series" in typed:
         chosen |= {"series_uid": arguments.series}
     if "age" in typed:

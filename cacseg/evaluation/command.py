@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cacseg.data.readers import READERS, labelled_studies
+from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, ENGINES
 from cacseg.errors import UsageError
 from cacseg.evaluation.case import CaseMeasures
 from cacseg.evaluation.compare import ablation_table, compare_evaluations, markdown_table
@@ -49,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, help="split manifest of the dataset (CSV); default: by hash")
     parser.add_argument("--release", help="name or folder of the model release; default: the one that infer runs")
     parser.add_argument("--rule", default="literature", help="counting rule (default: literature)")
-    parser.add_argument("--threads", type=int, help="threads of the network")
+    parser.add_argument("--threads", type=int, default=DEFAULT_THREADS, help="threads of the network")
+    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="what runs the network")
     parser.add_argument("--processes", type=int, default=2, help="processes that make digital patients (default: 2)")
     parser.add_argument("--cache", type=Path, help="folder that keeps digital patients for the next run")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a requirement of the family is not met")
@@ -80,7 +82,7 @@ def run(args: argparse.Namespace, write: Write, tell: Write) -> int:
     if args.out is None:
         raise UsageError("Say where the report goes: cacseg evaluate ... -o OUT.")
     rule = rule_named(args.rule)
-    assign, identity = product_path(args.release, rule, args.threads)
+    assign, identity = product_path(args.release, rule, args.threads, args.engine)
     if args.family is not None:
         identity = {**identity, "phantom": phantom_version()}
     name = args.family or args.dataset[0]

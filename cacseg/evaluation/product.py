@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
 from cacseg.errors import RefusedError
 from cacseg.evaluation.case import AssignmentLike
 from cacseg.evaluation.evaluate import Assign
@@ -12,7 +13,10 @@ from cacseg.volume import Volume
 
 
 def product_path(
-    release_name: str | None = None, rule: Rule = RULES["literature"], threads: int | None = None
+    release_name: str | None = None,
+    rule: Rule = RULES["literature"],
+    threads: int = DEFAULT_THREADS,
+    engine: Engine = DEFAULT_ENGINE,
 ) -> tuple[Assign, Mapping[str, Any]]:
     """Give the inference path of the product and what identifies it.
 
@@ -20,7 +24,7 @@ def product_path(
     ----------
     release_name : name or folder of a release; ``None`` takes the default one.
     rule : its threshold decides which voxels are candidates.
-    threads : of ONNX Runtime; ``None`` takes the default.
+    threads, engine : what computes the network's answer.
 
     Raises
     ------
@@ -28,7 +32,7 @@ def product_path(
     """
     from cacseg.infer import assign, load_release
 
-    release = load_release(release_name) if threads is None else load_release(release_name, threads=threads)
+    release = load_release(release_name, threads=threads, engine=engine)
 
     def run(volume: Volume) -> AssignmentLike:
         assignment = assign(volume, release, rule_threshold_hu=rule.threshold_hu)
@@ -36,5 +40,6 @@ def product_path(
             raise RefusedError("; ".join(f"{finding.code}: {finding.message}" for finding in assignment.findings))
         return assignment
 
-    identity = {"model": {"name": release.name, "sha256": release.sha256}, "threads": release.threads}
+    model = {"name": release.name, "sha256": release.sha256}
+    identity = {"model": model, "threads": release.threads, "engine": release.engine}
     return run, identity

@@ -14,7 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
 from cacseg.errors import ReleaseError
+from cacseg.infer.engine import Session, open_session
 from cacseg.infer.grid import CHANNELS, GridSpec
 from cacseg.vessels import Label
 
@@ -24,9 +26,6 @@ DEFAULT_RELEASE: Final = "cacseg-unet-1"
 METADATA: Final = "metadata.json"
 FORMAT_VERSION: Final = "1"
 """Version of the ``cacseg`` block in the metadata that this code reads."""
-
-DEFAULT_THREADS: Final = 2
-"""ONNX Runtime gives equal bits on 1 and 2 threads; more may differ in the last bit, so the count is recorded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +39,8 @@ class Release:
     grid, scout_grid : of the two networks.
     classes : label of each calcium output channel.
     decision : settings of the assignment (``cacseg.infer.decide.Decision`` fields), recorded with the weights.
-    threads : intra-op threads of the sessions.
+    threads : that compute one answer.
+    engine : what runs the networks.
     """
 
     name: str
@@ -52,9 +52,10 @@ class Release:
     classes: tuple[Label, ...]
     decision: Mapping[str, float]
     threads: int
+    engine: Engine
     metadata: Mapping[str, Any]
-    calcium_session: Any
-    scout_session: Any
+    calcium_session: Session
+    scout_session: Session
 
     def predict(self, cells: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the calcium network.
@@ -102,17 +103,21 @@ def releases_dir(package: Path | None = None) -> Path:
     )
 
 
-def load_release(name_or_path: str | Path | None = None, *, threads: int = DEFAULT_THREADS) -> Release:
+def load_release(
+    name_or_path: str | Path | None = None, *, threads: int = DEFAULT_THREADS, engine: Engine = DEFAULT_ENGINE
+) -> Release:
     """Load a release by its name or folder and check every file against its checksum.
 
     Parameters
     ----------
     name_or_path : a release name (``DEFAULT_RELEASE`` when None) or the path of a release folder.
-    threads : intra-op threads.
+    threads : that compute one answer.
+    engine : what runs the networks.
 
     Raises
     ------
     ReleaseError : no such release, a file is missing or altered, or its metadata is of another form.
+    UsageError : no such engine, or it is not installed.
     """
     folder = _folder(DEFAULT_RELEASE if name_or_path is None else name_or_path)
     metadata = _read_metadata(folder)
@@ -129,9 +134,10 @@ def load_release(name_or_path: str | Path | None = None, *, threads: int = DEFAU
         classes=tuple(Label[name] for name in block["classes"]),
         decision=block["decision"],
         threads=threads,
+        engine=engine,
         metadata=metadata,
-        calcium_session=_session(contents[calcium], threads),
-        scout_session=_session(contents[scout], threads),
+        calcium_session=open_session(contents[calcium], threads, engine),
+        scout_session=open_session(contents[scout], threads, engine),
     )
 
 
@@ -189,18 +195,3 @@ def _grid(block: Mapping[str, Any]) -> GridSpec:
     slices, rows, columns = (int(n) for n in block["shape"])
     slice_mm, row_mm, column_mm = (float(mm) for mm in block["spacing_mm"])
     return GridSpec((slices, rows, columns), (slice_mm, row_mm, column_mm))
-
-
-def _session(content: bytes, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # else idle threads hold numpy's cores
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises its own, unrelated types
-        raise ReleaseError(f"ONNX Runtime cannot load the network: {error}. Export the release again.") from error

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cacseg.engines import ENGINES
 from cacseg.errors import CacsegError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port to listen on (default: 8080)")
     parser.add_argument("--workers", type=int, help="scoring processes (default: 1)")
     parser.add_argument("--threads", type=int, help="threads of the network in each (default: 2)")
+    parser.add_argument("--engine", choices=ENGINES, help="what runs the network (default: onnxruntime)")
     actions = parser.add_subparsers(title="instead of serving", metavar="ACTION", dest="action")
     actions.add_parser("check", help="print the effective settings, secrets masked")
     trail = actions.add_parser("audit", help="check the audit trail")
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace, write: Write, tell: Write) -> int:
         os.environ.setdefault(*ONE_BLAS_THREAD)
     from cacseg.service.settings import Settings
 
-    given = {name: getattr(args, name) for name in ("data", "host", "port", "workers", "threads")}
+    given = {name: getattr(args, name) for name in ("data", "host", "port", "workers", "threads", "engine")}
     settings = Settings.load(args.settings, **given)
     actions = {"check": _check, "audit": _audit, "worker": _worker, "token": _token, None: _serve}
     return actions[args.action](settings, args, write, tell)

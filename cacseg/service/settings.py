@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 from sqlalchemy.engine import make_url
 
+from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
 from cacseg.errors import UsageError
-from cacseg.pipeline import ALL_RULES, DEFAULT_RULE, DEFAULT_THREADS
+from cacseg.pipeline import ALL_RULES, DEFAULT_RULE
 from cacseg.scoring import rule_named
 
 RETRY_S: Final = (10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     quiet_s : seconds without a new instance after which a study counts as complete.
     workers : scoring processes started beside the server; 0 where they run elsewhere (``cacseg serve worker``).
     threads : threads of the network in each worker.
+    engine : what runs the network there, ``onnxruntime`` or ``openvino``.
     rule, release : what studies are scored with.
     max_upload_mb : largest request.
     max_waiting : studies that may wait to be scored before senders are told to come back.
@@ -120,6 +122,7 @@ class Settings(BaseSettings):
     quiet_s: float = Field(5.0, ge=0)
     workers: int = Field(1, ge=0, le=256)
     threads: int = Field(DEFAULT_THREADS, ge=1)
+    engine: Engine = DEFAULT_ENGINE
     rule: str = DEFAULT_RULE
     release: str | None = None
     max_upload_mb: int = Field(2048, ge=1)

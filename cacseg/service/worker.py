@@ -100,7 +100,10 @@ class Worker:
         source, folder, number = taken
         begun = time.perf_counter()
         chosen = pipeline.Settings(
-            rule=self._settings.rule, threads=self._settings.threads, release=self._settings.release
+            rule=self._settings.rule,
+            threads=self._settings.threads,
+            engine=self._settings.engine,
+            release=self._settings.release,
         )
         outcome = pipeline.score_study(source, chosen, release=self._release)
         inputs = pipeline.report_input(outcome)
@@ -216,7 +219,7 @@ class Worker:
 
 
 def _release_of(settings: Settings) -> Release:
-    release = load_release(settings.release, threads=settings.threads)
+    release = load_release(settings.release, threads=settings.threads, engine=settings.engine)
     if settings.triton is None:
         return release
     from cacseg.infer.kserve import serve_elsewhere

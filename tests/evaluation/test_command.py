@@ -27,7 +27,7 @@ class Lines(list):
 def no_model(monkeypatch, fake_assignment):
     """A path under test that calls every bright voxel LAD."""
 
-    def path(name, rule, threads):
+    def path(name, rule, threads, engine):
         def assign(volume):
             return fake_assignment(np.where(volume.voxels >= rule.threshold_hu, Label.LAD, 0).astype(np.uint8))
 
@@ -115,7 +115,7 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
     import cacseg.infer
 
     class Release:
-        name, sha256, threads = "r", "ab", 2
+        name, sha256, threads, engine = "r", "ab", 2, "onnxruntime"
 
     class Assigned:
         labels, confidence = studies[0].labels, None
@@ -132,7 +132,7 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
     run, identity = product.product_path()
     assert run(studies[0].volume) is Assigned
     assert asked == {"threshold": 130}
-    assert identity == {"model": {"name": "r", "sha256": "ab"}, "threads": 2}
+    assert identity == {"model": {"name": "r", "sha256": "ab"}, "threads": 2, "engine": "onnxruntime"}
     Assigned.findings = (Finding("heart-cut", Severity.REFUSAL, "the heart is cut off", "rescan"),)
     with pytest.raises(RefusedError, match="heart-cut: the heart is cut off"):
         run(studies[0].volume)
