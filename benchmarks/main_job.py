@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from cacseg.engines import DEFAULT_ENGINE, ENGINES
+
 SLICES = 57
 PEERS_S = {
     "SEGMENT-CACS, network alone, 45 slices (measured)": (34.0, 90.0),
@@ -27,7 +29,7 @@ PEERS_S = {
 def run_once(study: Path, out: Path, command: list[str]) -> tuple[float, float, int]:
     """Wall seconds, peak resident MB and exit code of one process."""
     begun = time.perf_counter()
-    process = subprocess.Popen([*command, "infer", str(study), "-o", str(out)], stderr=subprocess.DEVNULL, stdout=-3)
+    process = subprocess.Popen([*command, str(study), "-o", str(out)], stderr=subprocess.DEVNULL, stdout=-3)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return time.perf_counter() - begun, usage.ru_maxrss / 1024, process.returncode
@@ -48,8 +50,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=11_000_007)
+    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE)
     arguments = parser.parse_args()
-    command = [str(Path(sys.executable).with_name("cacseg"))]
+    command = [str(Path(sys.executable).with_name("cacseg")), "infer", "--engine", arguments.engine]
     with tempfile.TemporaryDirectory() as name:
         study, out = make_study(Path(name) / "study", arguments.seed), Path(name) / "out"
         runs = [run_once(study, out, command) for _ in range(arguments.repeats)]

@@ -27,6 +27,8 @@ import httpx
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from cacseg.engines import DEFAULT_ENGINE, ENGINES, Engine
+
 LAUNCH = "from cacseg.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
 TICKS = os.sysconf("SC_CLK_TCK")
 MB = 1024**2
@@ -35,12 +37,12 @@ MB = 1024**2
 class Server:
     """The service in a process of its own."""
 
-    def __init__(self, folder: Path, workers: int, threads: int) -> None:
+    def __init__(self, folder: Path, workers: int, threads: int, engine: Engine) -> None:
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         words = ["serve", "--data", str(folder / "data"), "--port", str(port)]
-        words += ["--workers", str(workers), "--threads", str(threads)]
+        words += ["--workers", str(workers), "--threads", str(threads), "--engine", engine]
         self.log = folder / "log"
         self.process = subprocess.Popen(
             [sys.executable, "-c", LAUNCH, *words],
@@ -196,6 +198,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=30)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE)
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends with its benchmark
@@ -205,7 +208,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         objects = make_objects(folder, arguments.small)
-        server = Server(folder, arguments.workers, arguments.threads)
+        server = Server(folder, arguments.workers, arguments.threads, arguments.engine)
         try:
             one_by_one(server, objects, min(30, max(3, arguments.studies // 3)))
             all_at_once(server, objects, arguments.studies, folder)

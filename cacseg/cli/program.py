@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import traceback
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,10 @@ from cacseg.errors import CacsegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+ONE_BLAS_THREAD: Final = ("OPENBLAS_NUM_THREADS", "1")
+"""Set before numpy is imported, and inherited by workers: idle threads of its BLAS spin, which takes the cores from
+the network and from other processes. Nothing here multiplies matrices large enough to gain from more."""
 
 COMMANDS: Final = (
     add_infer,
@@ -36,6 +41,7 @@ COMMANDS: Final = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    os.environ.setdefault(*ONE_BLAS_THREAD)
     parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and not arguments.passes_on:

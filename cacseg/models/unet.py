@@ -5,6 +5,7 @@ there, and unfolds the calcium scores again: a full-resolution answer at a quart
 join the U-Net's last features, so that the fine detail that tells calcium from noise is not lost on the way.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,6 +25,10 @@ EXCESS_SCALE_HU: Final = 300.0
 
 CALCIUM_CLASSES: Final = len(Label) + 1
 """``Label``, and last metal, which training tells from other calcium and a release counts as such."""
+
+METAL_PRIOR: Final = 0.4
+"""Stents, clips, leads and prostheses are in 0.4 times as many people as training patients (shares of
+``cacseg.data.phantom.disease.occurrence``); taken for granted as in training, they cost dense plaques."""
 
 TERRITORY_CLASSES: Final = 5
 """Away from any artery, LM, LAD, LCX, RCA."""
@@ -127,15 +132,20 @@ class ScoutNet(nn.Module):
         return logits
 
 
-def with_metal_as_other(calcium: Tensor) -> Tensor:
-    """Add the probability of metal to that of other calcium, (n, 10, ...) logits to (n, 9, ...) of ``Label``.
+def with_metal_as_other(calcium: Tensor, metal_prior: float = METAL_PRIOR) -> Tensor:
+    """Add the odds of metal to those of other calcium, (n, 10, ...) logits to (n, 9, ...) of ``Label``.
+
+    Parameters
+    ----------
+    calcium : logits of ``CalciumNet``.
+    metal_prior : how often metal is met over how often training met it.
 
     Examples
     --------
-    >>> with_metal_as_other(torch.zeros(1, 10, 1, 1, 1)).exp().round(decimals=3)[0, :, 0, 0, 0].tolist()
-    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0]
+    >>> with_metal_as_other(torch.zeros(1, 10, 1, 1, 1), 0.5).exp().round(decimals=3)[0, :, 0, 0, 0].tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.5]
     """
-    other, metal = calcium[:, Label.OTHER : Label.OTHER + 1], calcium[:, Label.OTHER + 1 :]
+    other, metal = calcium[:, Label.OTHER : Label.OTHER + 1], calcium[:, Label.OTHER + 1 :] + math.log(metal_prior)
     return torch.cat([calcium[:, : Label.OTHER], other + functional.softplus(metal - other)], 1)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cacseg.engines import ENGINES
+from cacseg.engines import ENGINES, SERVICE_ENGINE
 from cacseg.errors import CacsegError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -33,10 +32,6 @@ NEEDED: Final = (
     "httpx",
 )
 ROLES: Final = ("send", "read", "review", "admin")
-ONE_BLAS_THREAD: Final = ("OPENBLAS_NUM_THREADS", "1")
-"""Set before numpy is imported, and inherited by workers: idle threads of its BLAS spin, which takes the cores from
-ONNX Runtime and from other workers."""
-
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -48,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port to listen on (default: 8080)")
     parser.add_argument("--workers", type=int, help="scoring processes (default: 1)")
     parser.add_argument("--threads", type=int, help="threads of the network in each (default: 2)")
-    parser.add_argument("--engine", choices=ENGINES, help="what runs the network (default: onnxruntime)")
+    parser.add_argument("--engine", choices=ENGINES, help=f"what runs the network (default: {SERVICE_ENGINE})")
     actions = parser.add_subparsers(title="instead of serving", metavar="ACTION", dest="action")
     actions.add_parser("check", help="print the effective settings, secrets masked")
     trail = actions.add_parser("audit", help="check the audit trail")
@@ -79,16 +74,16 @@ def run(args: argparse.Namespace, write: Write, tell: Write) -> int:
 
     Raises
     ------
-    MissingExtraError : the extra ``serve`` is not installed.
+    MissingExtraError : the extra ``serve`` is not installed, or what shall run the network.
     UsageError : the settings do not hold.
     """
     need_serving_stack()
-    if args.action in (None, "worker"):
-        os.environ.setdefault(*ONE_BLAS_THREAD)
     from cacseg.service.settings import Settings
 
     given = {name: getattr(args, name) for name in ("data", "host", "port", "workers", "threads", "engine")}
     settings = Settings.load(args.settings, **given)
+    if args.action in (None, "worker"):
+        _need_engine(settings)
     actions = {"check": _check, "audit": _audit, "worker": _worker, "token": _token, None: _serve}
     return actions[args.action](settings, args, write, tell)
 
@@ -104,6 +99,14 @@ def need_serving_stack() -> None:
     if absent:
         raise MissingExtraError(
             f"cacseg serve needs {', '.join(absent)}, which the light install leaves out: pip install 'cacseg[serve]'"
+        )
+
+
+def _need_engine(settings: Settings) -> None:
+    if settings.triton is None and find_spec(settings.engine) is None:
+        raise MissingExtraError(
+            f"The engine {settings.engine} is not installed. Install it with: pip install 'cacseg[serve]'; or serve "
+            "with --engine onnxruntime, which every install has."
         )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 from sqlalchemy.engine import make_url
 
-from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
+from cacseg.engines import DEFAULT_THREADS, SERVICE_ENGINE, Engine
 from cacseg.errors import UsageError
 from cacseg.pipeline import ALL_RULES, DEFAULT_RULE
 from cacseg.scoring import rule_named
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     quiet_s: float = Field(5.0, ge=0)
     workers: int = Field(1, ge=0, le=256)
     threads: int = Field(DEFAULT_THREADS, ge=1)
-    engine: Engine = DEFAULT_ENGINE
+    engine: Engine = SERVICE_ENGINE
     rule: str = DEFAULT_RULE
     release: str | None = None
     max_upload_mb: int = Field(2048, ge=1)

@@ -37,7 +37,7 @@ def test_an_answer_stays_as_it_was_when_the_next_is_computed() -> None:
 
 @pytest.mark.parametrize("seed", [10_000_001, 10_000_002])
 def test_engines_give_the_same_score(seed: int) -> None:
-    scan = digital_patient(seed, "gated")
+    scan = digital_patient(seed, "gated", target_agatston=200.0)
     rule = RULES["literature"]
     found = [assign(scan.volume, load_release(engine=engine)).labels for engine in ENGINES]
     assert np.array_equal(*found)

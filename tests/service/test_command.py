@@ -11,22 +11,17 @@ import sys
 import time
 import zipfile
 from contextlib import closing, suppress
+from importlib.util import find_spec
 
 import httpx
 import pytest
 
 from cacseg import pipeline
+from cacseg.engines import SERVICE_ENGINE
 from cacseg.errors import MissingExtraError, UsageError
 from cacseg.service import command
 
 LAUNCH = "import sys; from cacseg.cli import main; sys.exit(main(['serve', *sys.argv[1:]]))"
-
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    """Keep what the command sets for its workers from the other tests."""
-    monkeypatch.setenv(command.ONE_BLAS_THREAD[0], "2")
-    monkeypatch.delenv(command.ONE_BLAS_THREAD[0])
 
 
 def run(*words):
@@ -36,6 +31,14 @@ def run(*words):
     written, told = [], []
     code = command.run(parser.parse_args([str(word) for word in words]), written.append, told.append)
     return code, "\n".join(written), "\n".join(told)
+
+
+@pytest.mark.parametrize("action", [(), ("worker",)])
+def test_an_engine_that_is_not_installed_is_said_before_serving(tmp_path, monkeypatch, action):
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name == "openvino" else find_spec(name))
+    with pytest.raises(MissingExtraError, match="--engine onnxruntime"):
+        run("--data", tmp_path / "data", *action)
+    assert not (tmp_path / "data").exists()
 
 
 def test_check_prints_the_settings_masked(tmp_path):
@@ -271,7 +274,7 @@ def test_one_command_serves_and_survives_kills(start, small_study):
     study = answer.json()["studies"][0]["id"]
     service.until(lambda: complete() == [True])
     result = httpx.get(f"{service.url}/api/studies/{study}/result", headers=headers).json()
-    alone = pipeline.score_study(small_study / "SE003").result.to_dict()
+    alone = pipeline.score_study(small_study / "SE003", pipeline.Settings(engine=SERVICE_ENGINE)).result.to_dict()
     assert result["scores"] == json.loads(json.dumps(alone["scores"]))
     assert result["lesions"] == json.loads(json.dumps(alone["lesions"]))
 
