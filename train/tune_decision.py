@@ -47,6 +47,19 @@ CHOICES = {
     "split_area_mm2": (3.0, 6.0, 10.0),
     "most_air": (0.15, 0.2, 0.25, 0.35, 0.5),
 }
+WITHOUT = {
+    "the rule as it is": {},
+    "the territory head": {"territory_weight": 0.0},
+    "the whole component in the choice of artery": {"component_share": 0.0},
+    "dividing a component between owners": {"split_share": 1.0},
+    "dividing a slice piece between arteries": {"split_area_mm2": 1e6},
+    "looking for air around": {"most_air": 1.0},
+    "the bias of background": {"background_bias": 0.0},
+    "the bias of other calcium": {"other_bias": 0.0},
+    "the bias of the left main artery": {"left_main_bias": 0.0},
+}
+"""What the rule is left without for the table of ``--ablate``."""
+
 LEAST_GAIN = 1e-3
 CORONARY_LABELS = [int(label) for label in CORONARY]
 
@@ -152,6 +165,16 @@ def tuned(patients: Sequence[Seen], decision: Decision) -> tuple[Decision, dict[
     return decision, best
 
 
+def ablation(patients: Sequence[Seen], decision: Decision) -> Iterator[str]:
+    """Give the rows of a Markdown table: what each part of the rule is worth."""
+    shown = ("coronary", "LM", "LAD", "LCX", "RCA", "vessels_close", "patients_close", "category", "zeros")
+    yield "| without | " + " | ".join(name.replace("_", " ") for name in shown) + " |"
+    yield "|---" * (len(shown) + 1) + "|"
+    for name, changed in WITHOUT.items():
+        found = worth(patients, replace(decision, **changed))
+        yield f"| {name} | " + " | ".join(f"{found.get(key, float('nan')):.3f}" for key in shown) + " |"
+
+
 def main() -> None:
     """Scan, climb, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -159,6 +182,7 @@ def main() -> None:
     for family, count in (("gated", 40), ("chest", 10), ("shifted", 10)):
         parser.add_argument(f"--{family}", type=int, default=count, help="patients (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--ablate", action="store_true", help="show what each part of the rule is worth; tune nothing")
     parser.add_argument("--write", action="store_true", help="put the settings into the release's metadata")
     given = parser.parse_args()
     jobs = [
@@ -171,6 +195,9 @@ def main() -> None:
     path = given.release / METADATA
     metadata = json.loads(path.read_text(encoding="utf-8"))
     start = Decision(**metadata["cacseg"]["decision"])
+    if given.ablate:
+        print("\n".join(ablation(patients, start)))
+        return
     print(f"{len(patients)} of {len(jobs)} patients; before: {json.dumps(worth(patients, start))}", flush=True)
     decision, best = tuned(patients, start)
     print(json.dumps({"decision": asdict(decision), **best}, indent=1))
