@@ -116,6 +116,7 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
 
     class Release:
         name, sha256, threads, engine = "r", "ab", 2, "onnxruntime"
+        decision = {"most_air": 0.3}
 
     class Assigned:
         labels, confidence = studies[0].labels, None
@@ -132,7 +133,11 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
     run, identity = product.product_path()
     assert run(studies[0].volume) is Assigned
     assert asked == {"threshold": 130}
-    assert identity == {"model": {"name": "r", "sha256": "ab"}, "threads": 2, "engine": "onnxruntime"}
+    assert identity == {
+        "model": {"name": "r", "sha256": "ab", "decision": {"most_air": 0.3}},
+        "threads": 2,
+        "engine": "onnxruntime",
+    }
     Assigned.findings = (Finding("heart-cut", Severity.REFUSAL, "the heart is cut off", "rescan"),)
     with pytest.raises(RefusedError, match="heart-cut: the heart is cut off"):
         run(studies[0].volume)
