@@ -27,7 +27,7 @@ import httpx
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from cacseg.engines import DEFAULT_ENGINE, ENGINES, Engine
+from cacseg.engines import ENGINES, SERVICE_ENGINE, Engine
 
 LAUNCH = "from cacseg.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=30)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE)
+    parser.add_argument("--engine", choices=ENGINES, default=SERVICE_ENGINE)
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends with its benchmark
