@@ -1,5 +1,6 @@
 import argparse
 import json
+from typing import ClassVar
 
 import nibabel
 import numpy as np
@@ -116,7 +117,7 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
 
     class Release:
         name, sha256, threads, engine = "r", "ab", 2, "onnxruntime"
-        decision = {"most_air": 0.3}
+        decision: ClassVar = {"most_air": 0.3}
 
     class Assigned:
         labels, confidence = studies[0].labels, None
