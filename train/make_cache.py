@@ -51,7 +51,8 @@ def main() -> None:
     seeds = range(given.first_seed, given.first_seed + given.count)
     todo = [seed for seed in seeds if not (given.folder / f"{given.family}-{seed:07d}.npz").exists()]
     failed = {}
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
     with ProcessPoolExecutor(given.workers) as pool, tqdm(total=len(todo), mininterval=5) as bar:
         jobs = {pool.submit(make, given.family, seed, given.folder): seed for seed in todo}
         for job in as_completed(jobs):
