@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.infer.grid import GridInput
+from cacseg.infer.grid import GridInput, at_least
 from cacseg.volume import Volume
 
 RELEVANT_LOGIT: Final = -3.5
@@ -54,7 +54,7 @@ def sample_candidates(
     """
     ranges = _inside(view.shape, grid.to_cell, calcium.shape[1:], slices)
     block = view.voxels[tuple(slice(*both) for both in ranges)]
-    found = np.nonzero(block >= threshold_hu)
+    found = at_least(block, threshold_hu)
     index = tuple(axis + first for axis, (first, _) in zip(found, ranges, strict=True))
     cells = tuple(grid.to_cell[a, 0] * index[a] + grid.to_cell[a, 1] for a in range(3))
     relevant = calcium[1:].max(axis=0) - calcium[0] > RELEVANT_LOGIT
