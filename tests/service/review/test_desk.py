@@ -81,9 +81,16 @@ def test_a_draft_is_taken_over_when_the_images_it_began_on_have_changed(reading)
     assert "slices now" in refused.json()["detail"]
     taken = again.post(f"{reading.at}/review/rebase").json()
     assert (taken["version"], taken["skipped"], len(taken["history"])) == (2, [], 1)
-    assert taken["scores"]["current"]["total"] == before["scores"]["current"]["total"]
+    assert taken_out(taken) == pytest.approx(taken_out(before), rel=0.05)
+    assert taken_out(before) > 1
     signed = {"revision": taken["revision"], "name": "Jane Roe", "role_title": "Radiologist"}
     assert again.post(f"{reading.at}/review/sign", json=signed).json()["signed_version"] == 3
+
+
+def taken_out(desk):
+    """Agatston units that the edits of a draft take out; the network itself may see a border otherwise."""
+    original, current = (desk["scores"][name]["total"]["agatston"] for name in ("original", "current"))
+    return original - current
 
 
 def lowest_slice(reading):
