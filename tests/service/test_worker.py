@@ -486,7 +486,9 @@ def test_a_worker_without_its_release_says_so(settings, services, caplog, monkey
 def test_the_network_may_run_elsewhere(settings, services, monkeypatch):
     import cacseg.infer.kserve
 
-    monkeypatch.setattr(worker_module, "load_release", lambda _name, *, threads, engine: SimpleNamespace(threads=threads))
+    monkeypatch.setattr(
+        worker_module, "load_release", lambda _name, *, threads, engine: SimpleNamespace(threads=threads)
+    )
     monkeypatch.setattr(cacseg.infer.kserve, "serve_elsewhere", lambda release, url: (release.threads, url))
     elsewhere = settings.model_copy(update={"triton": "http://triton:8000"})
     assert Worker(settings, services.database, "w")._release.threads == 2
