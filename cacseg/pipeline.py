@@ -331,7 +331,7 @@ def _provenance(settings: Settings, release: Release | None, clock: _Clock) -> d
         "threads": settings.threads,
         "settings": chosen,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in {*RECORDED_PACKAGES, settings.engine}},
+        "packages": {name: version(name) for name in (*RECORDED_PACKAGES, settings.engine)},
         "timings_s": clock.timings(),
     }
 

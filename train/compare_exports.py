@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
+from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
+from cacseg.errors import MissingExtraError
+from cacseg.infer.engine import open_session
 from cacseg.train.augment import example
 from cacseg.train.data import samples_in
 from cacseg.train.sample import load
 
-THREADS = 2
 Answers = list[NDArray[np.float32]]
 
 
@@ -40,30 +41,14 @@ def int8(source: Path, target: Path) -> None:
     quantize_dynamic(source, target, weight_type=QuantType.QUInt8, op_types_to_quantize=["Conv"])
 
 
-def run_onnx(path: Path, volumes: Answers) -> tuple[Answers, float]:
-    """Run ONNX Runtime; gives the calcium logits and the median seconds a volume."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return _timed(lambda cells: session.run(["calcium"], {"cells": cells})[0], volumes)
-
-
-def run_openvino(path: Path, volumes: Answers) -> tuple[Answers, float]:
-    """Run OpenVINO, held to fp32 (its default on this kind of processor is bf16)."""
-    import openvino
-
-    core = openvino.Core()
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": THREADS}
-    compiled = core.compile_model(core.read_model(path), "CPU", settings)
-    return _timed(lambda cells: compiled([cells])[compiled.output("calcium")], volumes)
-
-
-def _timed(run: Any, volumes: Answers) -> tuple[Answers, float]:
-    run(volumes[0])
+def run(path: Path, volumes: Answers, engine: Engine = DEFAULT_ENGINE) -> tuple[Answers, float]:
+    """Run a network as the product does; gives the calcium logits and the median seconds a volume."""
+    session = open_session(path.read_bytes(), DEFAULT_THREADS, engine)
+    session.run(["calcium"], {"cells": volumes[0]})
     answers, seconds = [], []
     for cells in volumes:
         start = perf_counter()
-        answers.append(np.asarray(run(cells)))
+        answers.extend(session.run(["calcium"], {"cells": cells}))
         seconds.append(perf_counter() - start)
     return answers, float(np.median(seconds))
 
@@ -97,22 +82,22 @@ def main() -> None:
     source = given.release / "calcium.onnx"
     rng = np.random.default_rng(0)
     volumes = [example(load(path), None, rng).cells[None] for path in samples_in(given.samples)[: given.volumes]]
-    baseline = run_onnx(source, volumes)
+    baseline = run(source, volumes)
     print(json.dumps(row("fp32", source, baseline, baseline[0], volumes)))
     with tempfile.TemporaryDirectory() as folder:
         for name, make in (("fp16", fp16), ("int8", int8)):
             target = Path(folder) / f"{name}.onnx"
             try:
                 make(source, target)
-                found = run_onnx(target, volumes)
+                found = run(target, volumes)
             except Exception as error:  # each converter has its own failures; they are the result here
                 print(json.dumps({"variant": name, "failed": repr(error)[:200]}))
                 continue
             print(json.dumps(row(name, target, found, baseline[0], volumes)))
     try:
-        found = run_openvino(source, volumes)
-    except ImportError:
-        print(json.dumps({"variant": "openvino-fp32", "failed": "openvino is not installed"}))
+        found = run(source, volumes, "openvino")
+    except MissingExtraError as error:
+        print(json.dumps({"variant": "openvino-fp32", "failed": str(error)}))
     else:
         print(json.dumps(row("openvino-fp32", source, found, baseline[0], volumes)))
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cacseg.evaluation.summary import agree
 from cacseg.infer import load_release
 from cacseg.infer.assign import sampled
 from cacseg.infer.decide import Decision, decide
@@ -117,8 +118,9 @@ def worth(patients: Sequence[Seen], decision: Decision) -> dict[str, float]:
         scoring = score(one.view, one.view.with_voxels(labels), RULES["literature"])
         found, expected = scoring.total.agatston, sum(one.agatston.values())
         right += category_of(found) == category_of(expected)
-        patients_close += close(found, expected)
-        vessels_close += sum(close(scoring.vessels[vessel].agatston, one.agatston[vessel]) for vessel in CORONARY)
+        patients_close += bool(agree(found, expected))
+        each = [scoring.vessels[vessel].agatston for vessel in CORONARY]
+        vessels_close += int(agree(each, [one.agatston[vessel] for vessel in CORONARY]).sum())
         if expected == 0:
             zeros, kept_zero, false_score = zeros + 1, kept_zero + (found == 0), false_score + found
     f1 = 2 * hit / np.maximum(2 * hit + false + missed, 1)
@@ -134,11 +136,6 @@ def worth(patients: Sequence[Seen], decision: Decision) -> dict[str, float]:
         "false_score_of_zeros": false_score / max(zeros, 1),
     }
     return {"worth": float(np.mean(list(parts.values()))), **parts, **extra}
-
-
-def close(found: float, expected: float) -> bool:
-    """Whether a score is within 10 units or 10 % of the true one."""
-    return abs(found - expected) <= max(10.0, 0.1 * expected)
 
 
 def _masks(

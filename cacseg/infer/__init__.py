@@ -1,8 +1,8 @@
-"""ONNX Runtime inference: load a release, find the heart, resample to its grid, predict, assign.
+"""Inference: load a release, find the heart, resample to its grid, predict, assign.
 
     release, volume -> heart box -> model grid -> class scores -> label of each candidate voxel
 
-Nothing here imports torch, monai or lightning; numpy does the resampling and ONNX Runtime the network.
+Nothing here imports torch, monai or lightning; numpy does the resampling, and ONNX Runtime or OpenVINO the network.
 """
 
 from cacseg.infer.assign import Assignment, assign

@@ -32,7 +32,7 @@ def no_model(monkeypatch, fake_assignment):
         def assign(volume):
             return fake_assignment(np.where(volume.voxels >= rule.threshold_hu, Label.LAD, 0).astype(np.uint8))
 
-        return assign, {"model": {"name": name or "default", "sha256": "0"}}
+        return assign, {"model": {"name": name or "default", "sha256": "0"}, "threads": threads, "engine": engine}
 
     monkeypatch.setattr(command, "product_path", path)
 
@@ -70,6 +70,15 @@ def test_a_second_run_goes_on_and_says_so(parser, no_model, pairs, tmp_path):
     said = Lines()
     command.run(parser.parse_args(base), Lines(), said)
     assert said[0].startswith("2 cases were measured before")
+
+
+@pytest.mark.parametrize("other", [["--engine", "openvino"], ["--threads", "1"]])
+def test_a_run_with_another_engine_or_other_threads_begins_anew(parser, no_model, pairs, tmp_path, other):
+    base = ["--dataset", "nifti", str(pairs), "-o", str(tmp_path / "o"), "--count", "2"]
+    command.run(parser.parse_args(base), Lines(), Lines())
+    said = Lines()
+    command.run(parser.parse_args([*base, *other]), Lines(), said)
+    assert not any("measured before" in line for line in said)
 
 
 def test_a_family_is_judged_and_check_fails_the_command(parser, no_model, tmp_path, study_maker, monkeypatch):

@@ -71,3 +71,12 @@ def test_a_result_records_the_engine(tmp_path: Path) -> None:
     assert provenance["settings"]["engine"] == "openvino"
     assert "openvino" in provenance["packages"]
     assert "onnxruntime" not in provenance["packages"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_engine_typed_reaches_the_pipeline(engine: Engine) -> None:
+    from cacseg.cli.options import settings
+    from cacseg.cli.program import build_parser
+
+    typed = build_parser().parse_args(["infer", "study", "-o", "out", "--engine", engine, "--threads", "1"])
+    assert (settings(typed).engine, settings(typed).threads) == (engine, 1)

@@ -8,6 +8,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
 from cacseg.service.database import Study, Version
+from cacseg.service.dicomweb.negotiation import Address
 from cacseg.service.errors import NotFoundError
 from cacseg.service.sending.archive import DicomForm, dicom_forms
 from cacseg.service.services import Services
@@ -66,15 +67,16 @@ def version_folders(house: Services, study: Study) -> list[Path]:
     return [house.settings.version_folder(study.id, number) for number in numbers]
 
 
-def instance_of(house: Services, study: Study, series: str, instance: str) -> MadeObject:
+def instance_of(house: Services, at: Address) -> MadeObject:
     """Find one object by its UIDs, in whatever version it is.
 
     Raises
     ------
     NotFoundError : there is none.
     """
+    study = study_of(house, at.study)
     for folder in version_folders(house, study):
         for made in objects_in(folder):
-            if made.form.sop_instance == instance and made.header.SeriesInstanceUID == series:
+            if made.form.sop_instance == at.instance and made.header.SeriesInstanceUID == at.series:
                 return made
-    raise NotFoundError(f"There is no object {instance} in series {series} of study {study.study_instance_uid} here.")
+    raise NotFoundError(f"There is no object {at.instance} in series {at.series} of study {at.study} here.")

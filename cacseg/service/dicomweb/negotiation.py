@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Response
@@ -15,6 +16,19 @@ Uid = Annotated[str, InPath(pattern=r"^[0-9.]{1,64}$", description="a DICOM UID"
 Reader = Annotated[Actor, Depends(require("read"))]
 Sender = Annotated[Actor, Depends(require("send"))]
 House = Annotated[Services, Depends(services_of)]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """UIDs of one object, as the path of a request names them."""
+
+    study: Uid
+    series: Uid
+    instance: Uid
+
+
+OneObject = Annotated[Address, Depends(Address)]
+ONE_OBJECT: Final = "/studies/{study}/series/{series}/instances/{instance}"
 
 JSON: Final = "application/dicom+json"
 DICOM: Final = "application/dicom"

@@ -15,13 +15,15 @@ from pydicom import FileDataset, dcmread
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from cacseg.service.access import Actor
-from cacseg.service.dicomweb.made_objects import instance_of, study_of
+from cacseg.service.dicomweb.made_objects import instance_of
 from cacseg.service.dicomweb.negotiation import (
     ANY_SYNTAX,
     OCTETS,
+    ONE_OBJECT,
+    Address,
     House,
+    OneObject,
     Reader,
-    Uid,
     accepts,
     multipart,
     need,
@@ -39,7 +41,6 @@ QUALITY: Final = 92
 FrameList = Annotated[str, InPath(pattern=r"^[1-9][0-9]{0,5}(,[1-9][0-9]{0,5}){0,999}$", description="numbers from 1")]
 
 router = new_router()
-INSTANCE: Final = "/studies/{study}/series/{series}/instances/{instance}"
 FRAMES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The frames, uncompressed.", "content": {f'multipart/related; type="{OCTETS}"': {}}},
     404: {"description": "There is no such object or frame."},
@@ -52,13 +53,11 @@ RENDERED: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get(INSTANCE + "/frames/{frames}", responses=FRAMES)
-def some_frames(
-    request: Request, actor: Reader, house: House, study: Uid, series: Uid, instance: Uid, frames: FrameList
-) -> Response:
+@router.get(ONE_OBJECT + "/frames/{frames}", responses=FRAMES)
+def some_frames(request: Request, actor: Reader, house: House, at: OneObject, frames: FrameList) -> Response:
     """Give frames of an object, each a part: pixels as they are stored, a bitmap packed anew for each frame."""
     syntax = need(request.headers.get("accept"), [OCTETS]).get("transfer-syntax", ANY_SYNTAX)
-    found = _opened(house, actor, study, series, instance)
+    found = _opened(house, actor, at)
     kept = found.file_meta.TransferSyntaxUID
     if syntax not in (ANY_SYNTAX, kept):
         raise HTTPException(406, f"The frames are kept as {kept}; accept that or transfer-syntax=*.")
@@ -66,32 +65,26 @@ def some_frames(
     return multipart(wanted, OCTETS, f"; transfer-syntax={kept}")
 
 
-@router.get(INSTANCE + "/rendered", responses=RENDERED)
-def rendered(request: Request, actor: Reader, house: House, study: Uid, series: Uid, instance: Uid) -> Response:
+@router.get(ONE_OBJECT + "/rendered", responses=RENDERED)
+def rendered(request: Request, actor: Reader, house: House, at: OneObject) -> Response:
     """Give an object for people to look at; a capture as it is, whatever size of window is asked for."""
-    return _rendered(request, _opened(house, actor, study, series, instance))
+    return _rendered(request, _opened(house, actor, at))
 
 
-@router.get(INSTANCE + "/frames/{frame}/rendered", responses=RENDERED)
+@router.get(ONE_OBJECT + "/frames/{frame}/rendered", responses=RENDERED)
 def rendered_frame(
-    request: Request,
-    actor: Reader,
-    house: House,
-    study: Uid,
-    series: Uid,
-    instance: Uid,
-    frame: Annotated[int, InPath(ge=1, le=10**6)],
+    request: Request, actor: Reader, house: House, at: OneObject, frame: Annotated[int, InPath(ge=1, le=10**6)]
 ) -> Response:
     """Give one frame for people to look at; captures have one each."""
-    found = _opened(house, actor, study, series, instance)
+    found = _opened(house, actor, at)
     _frame(found, frame)
     return _rendered(request, found)
 
 
-def _opened(house: Services, actor: Actor, study: str, series: str, instance: str) -> FileDataset:
+def _opened(house: Services, actor: Actor, at: Address) -> FileDataset:
     """Read an object, and write down who did."""
-    made = instance_of(house, study_of(house, study), series, instance)
-    note_read(house, actor, study, [made])
+    made = instance_of(house, at)
+    note_read(house, actor, at.study, [made])
     return dcmread(made.form.path)
 
 

@@ -17,7 +17,9 @@ from cacseg.service.dicomweb.negotiation import (
     DICOM,
     JSON,
     OCTETS,
+    ONE_OBJECT,
     House,
+    OneObject,
     Reader,
     Uid,
     dicom_json,
@@ -67,36 +69,29 @@ def series_metadata(request: Request, _: Reader, house: House, study: Uid, serie
     return _metadata(request, _newest(house, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}", responses=OBJECTS)
-def one_object(request: Request, actor: Reader, house: House, study: Uid, series: Uid, instance: Uid) -> Response:
+@router.get(ONE_OBJECT, responses=OBJECTS)
+def one_object(request: Request, actor: Reader, house: House, at: OneObject) -> Response:
     """Give one object, of an older version too."""
-    made = instance_of(house, study_of(house, study), series, instance)
-    return _objects(request, note_read(house, actor, study, [made]))
+    return _objects(request, note_read(house, actor, at.study, [instance_of(house, at)]))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", responses=METADATA)
-def one_metadata(request: Request, _: Reader, house: House, study: Uid, series: Uid, instance: Uid) -> Response:
+@router.get(ONE_OBJECT + "/metadata", responses=METADATA)
+def one_metadata(request: Request, _: Reader, house: House, at: OneObject) -> Response:
     """Give the header of one object."""
-    return _metadata(request, [instance_of(house, study_of(house, study), series, instance)])
+    return _metadata(request, [instance_of(house, at)])
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}", responses=OBJECTS)
+@router.get(ONE_OBJECT + "/bulkdata/{tag}", responses=OBJECTS)
 def bulk_data(
-    request: Request,
-    actor: Reader,
-    house: House,
-    study: Uid,
-    series: Uid,
-    instance: Uid,
-    tag: str = InPath(pattern="^[0-9A-Fa-f]{8}$"),
+    request: Request, actor: Reader, house: House, at: OneObject, tag: str = InPath(pattern="^[0-9A-Fa-f]{8}$")
 ) -> Response:
     """Give one large value of an object, as it stands in its file."""
     need(request.headers.get("accept"), [OCTETS])
-    made = instance_of(house, study_of(house, study), series, instance)
+    made = instance_of(house, at)
     element = dcmread(made.form.path).get(int(tag, 16))
     if element is None or not isinstance(element.value, bytes):
-        raise NotFoundError(f"The object {instance} has no binary value {tag}.")
-    note_read(house, actor, study, [made])
+        raise NotFoundError(f"The object {at.instance} has no binary value {tag}.")
+    note_read(house, actor, at.study, [made])
     return multipart([element.value], OCTETS)
 
 
