@@ -1,6 +1,7 @@
 """Make cached training samples from digital patients, ahead of training.
 
     python train/make_cache.py data/cache/gated --family gated --first-seed 1 --count 600 --workers 2
+    python train/make_cache.py data/cache/hard --findings hard --first-seed 1001 --count 300
 
 One file a seed; a seed whose file exists is skipped, so the command continues where it was stopped. Training
 seeds lie below 900,000, validation seeds from 900,000 to 999,999; test families use seeds from 10,000,000.
@@ -18,16 +19,17 @@ from tqdm import tqdm
 HIGHEST_SEED = 999_999
 
 
-def make(family: str, seed: int, folder: Path) -> float:
+def make(family: str, findings: str, seed: int, folder: Path) -> float:
     """Digital patient to cached sample; gives the seconds it took."""
     from cacseg.data.phantom import digital_patient
     from cacseg.train.sample import sample_from_scan, save
 
     start = perf_counter()
-    scan = digital_patient(seed, family=family)
+    scan = digital_patient(seed, family=family, extracoronary=findings)
     scoring = scan.scoring()
     facts = {
         "family": family,
+        "findings": findings,
         "seed": seed,
         "spacing_mm": scan.volume.spacing_mm,
         "agatston": {vessel.name: score.agatston for vessel, score in scoring.vessels.items()},
@@ -41,6 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--family", default="gated")
+    parser.add_argument(
+        "--findings",
+        choices=("training", "hard"),
+        default="training",
+        help="hard: stents, clips, plates and other rare findings in many patients (default: %(default)s)",
+    )
     parser.add_argument("--first-seed", "--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
@@ -54,14 +62,21 @@ def main() -> None:
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
     with ProcessPoolExecutor(given.workers) as pool, tqdm(total=len(todo), mininterval=5) as bar:
-        jobs = {pool.submit(make, given.family, seed, given.folder): seed for seed in todo}
+        jobs = {pool.submit(make, given.family, given.findings, seed, given.folder): seed for seed in todo}
         for job in as_completed(jobs):
             if (error := job.exception()) is not None:
                 failed[jobs[job]] = repr(error)
             bar.update()
     (given.folder / "cache.json").write_text(
         json.dumps(
-            {"family": given.family, "first_seed": given.first_seed, "count": given.count, "failed": failed}, indent=2
+            {
+                "family": given.family,
+                "findings": given.findings,
+                "first_seed": given.first_seed,
+                "count": given.count,
+                "failed": failed,
+            },
+            indent=2,
         )
     )
     if failed:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cacseg.data.phantom.disease.curve import Curve
 from cacseg.data.phantom.disease.heart_other import sheet
-from cacseg.data.phantom.disease.landmarks import leaves, patch, points, tissue_points
+from cacseg.data.phantom.disease.landmarks import leaves, patch, points, tissue_at, tissue_points
 from cacseg.data.phantom.disease.pieces import Pieces
 from cacseg.data.phantom.disease.wall import wall_plaque
 from cacseg.data.phantom.scene import Deposit, Scene
@@ -62,6 +62,27 @@ def granulomas(scene: Scene, severity: float, rng: np.random.Generator) -> list[
         Pieces.spots([centre], rng.uniform(0.8, 3.2), rng.uniform(350, 1200)).deposit(Label.OTHER, "granuloma")
         for centre in chosen
     ]
+
+
+def granulomas_at_heart(scene: Scene, severity: float, rng: np.random.Generator) -> list[Deposit]:
+    """Put one or two calcified granulomas into the lung where it lies against the heart, as close as an artery."""
+    sac, heart = points(scene, "pericardium", least=20), points(scene, "heart_centre")
+    if sac is None or heart is None:
+        return []
+    made: list[Deposit] = []
+    wanted = 1 + int(rng.uniform() < 0.3)
+    for start in sac[rng.permutation(len(sac))[:40]]:
+        outward = (start - heart[0]) / np.linalg.norm(start - heart[0])
+        ray = start + np.arange(0.0, 12.0, 0.5)[:, None] * outward
+        lung = np.flatnonzero(tissue_at(scene, ray) == int(Tissue.LUNG))
+        if not len(lung):
+            continue
+        centre = ray[lung[0]] + rng.uniform(0.0, 4.0) * outward
+        spot = Pieces.spots([centre], rng.uniform(0.7, 2.2), rng.uniform(350, 1200))
+        made.append(spot.deposit(Label.OTHER, "granuloma"))
+        if len(made) == wanted:
+            break
+    return made
 
 
 def costal_cartilage(scene: Scene, severity: float, rng: np.random.Generator) -> list[Deposit]:

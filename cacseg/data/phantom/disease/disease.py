@@ -9,7 +9,7 @@ import numpy as np
 
 from cacseg.data.phantom.disease.burden import Burden, Mode, burden_of, draw_burden, split_by_artery
 from cacseg.data.phantom.disease.coronary import grow_plaques
-from cacseg.data.phantom.disease.occurrence import DEVICES, OCCURRENCES, draw_present
+from cacseg.data.phantom.disease.occurrence import DEVICES, OCCURRENCES, Findings, draw_present
 from cacseg.data.phantom.scene import Deposit, Scene
 from cacseg.errors import UsageError
 from cacseg.vessels import CORONARY, Label
@@ -25,7 +25,8 @@ class DiseaseSettings:
         and all categories, and involves LM and LCX more often.
     target_agatston : a coronary score instead of a drawn one.
     vessel_targets : Agatston score by artery name ("LM", "LAD", "LCX", "RCA") instead of a drawn division.
-    extracoronary : "mesa" or "training" shares of findings outside the arteries, or "none".
+    extracoronary : "mesa" or "training" shares of findings outside the arteries, "hard" for many of the rare ones
+        that are taken for coronary calcium, or "none".
     devices : whether metal, or contrast medium left from before, may be drawn.
     present : findings forced to be there or not, by name (keys of ``OCCURRENCES``).
     """
@@ -33,7 +34,7 @@ class DiseaseSettings:
     burden: Mode = "training"
     target_agatston: float | None = None
     vessel_targets: Mapping[str, float] | None = None
-    extracoronary: Literal["mesa", "training", "none"] = "training"
+    extracoronary: Findings | Literal["none"] = "training"
     devices: bool = True
     present: Mapping[str, bool] = field(default_factory=dict)
 
@@ -51,8 +52,8 @@ class DiseaseSettings:
         made = cls(**overrides)
         if made.burden not in ("mesa", "training"):
             raise UsageError(f'burden is "mesa" or "training"; got {made.burden!r}.')
-        if made.extracoronary not in ("mesa", "training", "none"):
-            raise UsageError(f'extracoronary is "mesa", "training" or "none"; got {made.extracoronary!r}.')
+        if made.extracoronary not in ("mesa", "training", "hard", "none"):
+            raise UsageError(f'extracoronary is "mesa", "training", "hard" or "none"; got {made.extracoronary!r}.')
         if made.target_agatston is not None and not 0 <= made.target_agatston <= 10000:
             raise UsageError(f"target_agatston is 0 to 10000; got {made.target_agatston}.")
         names = {label.name for label in CORONARY}
