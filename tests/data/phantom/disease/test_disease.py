@@ -7,7 +7,7 @@ import pytest
 
 from cacseg.data.phantom.disease import add_disease
 from cacseg.data.phantom.disease.curve import branch_curve
-from cacseg.data.phantom.disease.occurrence import OCCURRENCES, draw_present
+from cacseg.data.phantom.disease.occurrence import HARD, OCCURRENCES, draw_present
 from cacseg.data.phantom.disease.plaque import THICKNESS_MM
 from cacseg.errors import UsageError
 from cacseg.vessels import CORONARY, Label
@@ -220,6 +220,21 @@ def test_training_patients_have_findings_by_age(name, before_60, after_70):
 
     assert before_60[0] < share(45, 60) < before_60[1]
     assert after_70[0] < share(70, 85) < after_70[1]
+
+
+def test_hard_patients_have_many_rare_findings_and_the_usual_others():
+    def shares(mode):
+        rng = np.random.default_rng(6)
+        drawn = [draw_present(62.0, "MF"[n % 2], rng.standard_normal(), rng, mode) for n in range(1500)]
+        return {name: np.mean([name in present for present in drawn]) for name in OCCURRENCES}
+
+    usual, hard = shares("training"), shares("hard")
+    for name in ("stents", "bypass", "pericardium", "granulomas_at_heart", "pacing_leads"):
+        assert hard[name] > 2.5 * usual[name]
+        assert hard[name] > 0.05
+    assert {name: share for name, share in hard.items() if name not in HARD} == {
+        name: share for name, share in usual.items() if name not in HARD
+    }
 
 
 def test_devices_can_be_kept_out(scene):

@@ -11,6 +11,7 @@ from cacseg.data.phantom.population import draw_patient
 from cacseg.data.phantom.scanner import Protocol, acquire
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.scoring import RULES, score
+from cacseg.vessels import Label
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,26 @@ def test_findings_lie_in_their_tissue(everything, kind, tissues, share):
     found = np.concatenate([tissue_at(everything, deposit.start_lps_mm) for deposit in deposits])
     seen = found[found != int(Tissue.OUTSIDE)]
     assert np.isin(seen, [int(tissue) for tissue in tissues]).mean() >= share
+
+
+def test_granulomas_at_the_heart_lie_in_the_lung_as_near_the_heart_as_an_artery(anatomy):
+    depth = []
+    for seed in range(12):
+        patient = add_disease(
+            anatomy,
+            np.random.default_rng(seed),
+            target_agatston=0,
+            extracoronary="none",
+            present={"granulomas_at_heart": True},
+        )
+        sac = patient.landmarks_lps_mm["pericardium"]
+        assert 1 <= len(patient.deposits) <= 2
+        for deposit in patient.deposits:
+            assert deposit.label == Label.OTHER
+            assert set(tissue_at(patient, deposit.start_lps_mm)) <= {int(Tissue.LUNG), int(Tissue.OUTSIDE)}
+            depth.append(np.linalg.norm(sac - deposit.start_lps_mm[0], axis=1).min())
+    assert max(depth) < 17.0
+    assert np.median(depth) < 10.0
 
 
 @pytest.mark.parametrize(("seed", "target"), [(3, 60.0), (4, 450.0)])
