@@ -107,16 +107,15 @@ def make_case(family: Family, seed: int) -> LabelledStudy:
 
 def _scan_without_coronary_calcium(seed: int, family: Family) -> Any:
     """Take the coronary deposits out of a patient before the scan; everything else is as disease left it."""
-    from cacseg.data.phantom import acquire, draw_protocol
-    from cacseg.data.phantom.anatomy import build_anatomy
+    from cacseg.data.phantom import acquire, anatomy_in_view, draw_protocol
     from cacseg.data.phantom.disease import add_disease
     from cacseg.data.phantom.population import draw_patient
 
     facts = draw_patient(seed)
     anatomy, disease, protocol, noise = (np.random.default_rng([seed, stream]) for stream in (301, 302, 303, 304))
-    scene = add_disease(build_anatomy(facts, anatomy), disease)
-    kept = tuple(deposit for deposit in scene.deposits if deposit.label not in CORONARY)
     scanned_with = draw_protocol(family.protocol_family, facts, protocol)
+    scene = add_disease(anatomy_in_view(facts, scanned_with, anatomy), disease)
+    kept = tuple(deposit for deposit in scene.deposits if deposit.label not in CORONARY)
     return acquire(replace(scene, deposits=kept), scanned_with, noise)
 
 

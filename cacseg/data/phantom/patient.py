@@ -1,7 +1,7 @@
 """One call from a seed to a scanned digital patient."""
 
 from dataclasses import fields, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from cacseg.data.phantom.scanner import Protocol, Scan, acquire, draw_protocol
 from cacseg.data.phantom.scanner.protocol import Family
 from cacseg.data.phantom.scene import Scene
 from cacseg.errors import UsageError
+
+if TYPE_CHECKING:
+    from cacseg.data.phantom.population import PatientFacts
 
 CONTRAST_HU: Final = (180.0, 480.0)
 """HU of blood that holds contrast medium: from a late venous phase to a coronary angiogram."""
@@ -32,7 +35,6 @@ def digital_patient(seed: int, family: Family = "gated", *, keep_noise_free: boo
     ------
     UsageError : an override belongs to none of the three, or the family is unknown.
     """
-    from cacseg.data.phantom.anatomy import build_anatomy
     from cacseg.data.phantom.disease import DiseaseSettings, add_disease
     from cacseg.data.phantom.population import PatientFacts, draw_patient
 
@@ -52,10 +54,20 @@ def digital_patient(seed: int, family: Family = "gated", *, keep_noise_free: boo
         chosen[PatientFacts] = {"blood_hu": blood, "myocardium_hu": 60.0 + 0.15 * blood, **chosen[PatientFacts]}
     facts = draw_patient(seed, **chosen[PatientFacts])
     protocol = draw_protocol(family, facts, protocol_chance, **chosen[Protocol])
-    wide = protocol.field_of_view_mm > HEART_FIELD_MM
-    anatomy = build_anatomy(facts, np.random.default_rng([seed, 201]), extent="chest" if wide else "heart")
+    anatomy = anatomy_in_view(facts, protocol, np.random.default_rng([seed, 201]))
     scene = add_disease(anatomy, np.random.default_rng([seed, 202]), **chosen[DiseaseSettings])
     return acquire(scene, protocol, scan_chance, keep_noise_free=keep_noise_free)
+
+
+def anatomy_in_view(facts: "PatientFacts", protocol: Protocol, rng: np.random.Generator) -> Scene:
+    """Build as much of a patient as a protocol shows."""
+    from cacseg.data.phantom.anatomy import Field, build_anatomy
+
+    if protocol.field_of_view_mm > HEART_FIELD_MM:
+        return build_anatomy(facts, rng, extent="chest")
+    if protocol.centre_lps_mm is not None:
+        return build_anatomy(facts, rng)
+    return build_anatomy(facts, rng, field=Field(protocol.field_of_view_mm, protocol.shift_mm))
 
 
 def whole_chest(scan: Scan) -> Scene:

@@ -34,10 +34,11 @@ spine_axis                  line through the vertebral bodies, 5 mm apart
 sternum_axis                line through the sternum, from the xiphoid upwards, 5 mm apart
 costal_cartilage            16 curves of 12 points each, one after the other
 lung_points                 24 points somewhere in the lungs
+skin_box                    lowest and highest corner of the body at heart level
 ==========================  ===========================================================================
 """
 
-from cacseg.data.phantom.anatomy.build import build_anatomy
+from cacseg.data.phantom.anatomy.build import Field, build_anatomy
 from cacseg.data.phantom.anatomy.geometry import Geometry, build_geometry
 
-__all__ = ["Geometry", "build_anatomy", "build_geometry"]
+__all__ = ["Field", "Geometry", "build_anatomy", "build_geometry"]

@@ -1,6 +1,6 @@
 """From drawn facts to a scene: geometry first, then every body painted on one grid."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -29,7 +29,24 @@ SPACING_MM: Final[dict[str, tuple[float, float, float]]] = {"heart": (1.5, 1.2, 
 """Grid of a scene: fine around the heart, coarse for a whole chest."""
 
 HALF_FIELD_MM: Final = 132.0
-"""Half the side of what a gated scan shows."""
+"""Half the side of what a gated scan shows at most."""
+
+ROOM_MM: Final = 8.0
+"""What is built beyond the field of view, whose middle is known only when the heart is painted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a scan of the heart will show; the rest need not be built.
+
+    Parameters
+    ----------
+    width_mm : side of the field of view.
+    shift_mm : of its middle from the middle of the heart, along x and y.
+    """
+
+    width_mm: float
+    shift_mm: tuple[float, float]
 
 
 def build_anatomy(
@@ -38,6 +55,7 @@ def build_anatomy(
     *,
     spacing_mm: tuple[float, float, float] | None = None,
     extent: Extent = "heart",
+    field: Field | None = None,
 ) -> Scene:
     """Build a patient without deposits.
 
@@ -48,6 +66,7 @@ def build_anatomy(
     spacing_mm : distance of slices, rows, columns; ``SPACING_MM[extent]`` where ``None``.
     extent : "heart" shows 264 mm around the heart from the carina to below the apex, "chest" the whole width of
         the body from the lung's apex to the liver.
+    field : of a scan of the heart: only the heart and what lies in the field are built, which costs less.
 
     Raises
     ------
@@ -59,7 +78,7 @@ def build_anatomy(
     if not all(0.4 <= each <= 4.0 for each in spacing):
         raise UsageError(f"Scene spacing {spacing} mm is out of range; expected 0.4 to 4 mm along each axis.")
     geometry = build_geometry(facts, rng)
-    axes = _axes(geometry, spacing, extent)
+    axes = _axes(geometry, spacing, extent, field)
     canvas = Canvas(axes, geometry.deformation)
     _paint(canvas, geometry, rng)
     origin = (float(axes[2][0]), float(axes[1][0]), float(axes[0][0]))
@@ -73,12 +92,22 @@ def build_anatomy(
     )
 
 
-def _axes(geometry: Geometry, spacing: tuple[float, float, float], extent: Extent) -> tuple[Array, Array, Array]:
+def _axes(
+    geometry: Geometry, spacing: tuple[float, float, float], extent: Extent, field: Field | None
+) -> tuple[Array, Array, Array]:
     chest = geometry.chest
     carina = float(geometry.landmarks["carina"][0, 2])
     if extent == "heart":
         low = np.array([chest.floor_mm - 16.0, -HALF_FIELD_MM, -HALF_FIELD_MM])
         high = np.array([carina + 8.0, HALF_FIELD_MM, HALF_FIELD_MM])
+        if field is not None:
+            sac = geometry.landmarks["pericardium"][:, 1::-1]
+            first, last = sac.min(axis=0), sac.max(axis=0)
+            half = field.width_mm / 2
+            within = max(HALF_FIELD_MM - half, 0.0)
+            middle = np.clip((first + last) / 2 + field.shift_mm[::-1], -within, within)
+            low[1:] = np.maximum(low[1:], np.minimum(first, middle - half) - ROOM_MM)
+            high[1:] = np.minimum(high[1:], np.maximum(last, middle + half) + ROOM_MM)
     else:
         facts = chest.facts
         beside = chest.half_width_mm + (125.0 if facts.arms_down else 78.0) + 1.35 * facts.subcutaneous_fat_mm

@@ -113,6 +113,18 @@ class Chest:
         y = 0.5 * (front + back) + (half_depth * size + beyond_mm) * np.sin(turn)
         return np.stack([x, y, z], axis=1)
 
+    def skin_box(self) -> Array:
+        """Lowest and highest x, y, z (2, 3) of the body at heart level, about where the skin lies; z is 0."""
+        fat = self.facts.subcutaneous_fat_mm
+        beside, before, behind = 19.0 + 1.15 * fat, 14.0 + 0.5 * fat, 30.0 + 0.8 * fat
+        middle = float(self.spine_x_mm(0.0))
+        return np.array(
+            [
+                [middle - self.half_width_mm - beside, self.front_mm - before, 0.0],
+                [middle + self.half_width_mm + beside, self.back_mm + BEHIND_SPINE_MM + behind, 0.0],
+            ]
+        )
+
     def rib_drop_mm(self, leftward: Array, backward: Array) -> Array:
         """How far a rib has come down between the spine and a direction around the cage."""
         forward = np.arctan2(np.abs(leftward), backward) / np.pi

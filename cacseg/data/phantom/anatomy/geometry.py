@@ -154,4 +154,5 @@ def _chest_landmarks(lines: Mapping[str, Line], chest: Chest, rng: np.random.Gen
     found["sternum_axis"] = np.stack([middle, chest.sternum_y_mm(height) - 6.0, height], axis=1)
     found["costal_cartilage"] = chest.cartilage_lines()
     found["lung_points"] = chest.lung_points(rng)
+    found["skin_box"] = chest.skin_box()
     return found

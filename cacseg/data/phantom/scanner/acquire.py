@@ -50,7 +50,7 @@ def acquire(scene: Scene, protocol: Protocol, rng: np.random.Generator, *, keep_
     slab = blur_heart(slabs(tissue_hu, axes, protocol, shifts), scene.tissue, protocol.motion_mm, rng)
     image = to_pixels(sharpen_lattice(slab, protocol.edge_enhancement), axes, protocol, shifts)
     owners, mass = _add_deposits(image, scene, tissue_hu, axes, protocol, shifts, rng)
-    depth = depth_map(scene.tissue, axes)
+    depth = depth_map(scene, axes)
     if protocol.cupping_hu > 0:
         image -= np.float32(protocol.cupping_hu) * (depth - np.float32(0.5))
     owner_hu = image[owners > 0]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cacseg.data.phantom.scanner.grid import HEART, Axes, lattice_axes
 from cacseg.data.phantom.scanner.protocol import Protocol
+from cacseg.data.phantom.scene import Scene
 from cacseg.data.phantom.tissue import Tissue
 from cacseg.volume import Volume
 
@@ -15,20 +16,30 @@ LATTICE_SHARPENING: Final = 0.5
 edge of heart and lung is about what the kernel makes of an ideal edge."""
 
 
-def body_ellipse(tissue: Volume) -> tuple[float, float, float, float]:
-    """Centre x, y and half axes of the body at mid height, in mm."""
+def body_ellipse(scene: Scene) -> tuple[float, float, float, float]:
+    """Centre x, y and half axes of the body at heart level in mm, from its landmark or what the scene shows."""
+    if "skin_box" in scene.landmarks_lps_mm:
+        low, high = np.asarray(scene.landmarks_lps_mm["skin_box"], np.float64)[:, :2]
+        (x, y), (half_x, half_y) = (low + high) / 2, (high - low) / 2
+        return float(x), float(y), float(half_x), float(half_y)
+    tissue = scene.tissue
     axes = lattice_axes(tissue)
     inside = tissue.voxels[tissue.shape[0] // 2] != Tissue.OUTSIDE
     if not inside.any():
         return float(axes.x_mm.mean()), float(axes.y_mm.mean()), 1e6, 1e6
-    x = axes.x_mm[inside.any(axis=0)]
-    y = axes.y_mm[inside.any(axis=1)]
-    return (x[0] + x[-1]) / 2, (y[0] + y[-1]) / 2, max((x[-1] - x[0]) / 2, 1.0), max((y[-1] - y[0]) / 2, 1.0)
+    shown_x = axes.x_mm[inside.any(axis=0)]
+    shown_y = axes.y_mm[inside.any(axis=1)]
+    return (
+        (shown_x[0] + shown_x[-1]) / 2,
+        (shown_y[0] + shown_y[-1]) / 2,
+        max((shown_x[-1] - shown_x[0]) / 2, 1.0),
+        max((shown_y[-1] - shown_y[0]) / 2, 1.0),
+    )
 
 
-def depth_map(tissue: Volume, axes: Axes) -> NDArray[np.float32]:
+def depth_map(scene: Scene, axes: Axes) -> NDArray[np.float32]:
     """How deep each pixel lies in the body: 1 at its centre, 0 at its surface, (row, column) float32."""
-    x0, y0, half_x, half_y = body_ellipse(tissue)
+    x0, y0, half_x, half_y = body_ellipse(scene)
     square = ((axes.y_mm - y0) / half_y)[:, None] ** 2 + ((axes.x_mm - x0) / half_x)[None] ** 2
     return np.clip(1.0 - square, 0.0, 1.0).astype(np.float32)
 
