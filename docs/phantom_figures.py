@@ -156,11 +156,11 @@ def histogram_figure(phantoms, real, out: Path) -> dict:
         soft = np.concatenate([body_hu(smoothed(volume))[::3] for volume in volumes])
         for axis, values, span in ((axes[0], raw, (-1050, 600)), (axes[1], soft, (-180, 180))):
             axis.hist(values, 165, span, density=True, histtype="step", color=colour, label=name)
-        numbers[name] = {
-            "lung peak": peak(soft, -980, -700), "fat peak": peak(soft, -150, -50), "soft-tissue peak": peak(soft, 0, 100),
-            "share of body above 130 HU, smoothed, %": 100 * float((soft > 130).mean()),
-            "median of bone (smoothed > 130)": float(np.median(soft[soft > 130])),
-        }  # fmt: skip
+        numbers[name] = hu_numbers(soft)
+    each = [hu_numbers(body_hu(smoothed(volume))[::3]) for volume in phantoms]
+    numbers["lowest and highest patient"] = {
+        key: " to ".join(f"{end(one[key] for one in each):.3g}" for end in (min, max)) for key in each[0]
+    }
     axes[0].set_yscale("log")
     for axis, title in zip(axes, ("as scanned", "smoothed over 2 mm"), strict=True):
         axis.set_xlabel("HU")
@@ -168,6 +168,16 @@ def histogram_figure(phantoms, real, out: Path) -> dict:
     axes[0].legend()
     save(figure, out / "histograms.png")
     return numbers
+
+
+def hu_numbers(soft) -> dict:
+    """Peaks of the smoothed HU within the body, and how much bone there is and how dense."""
+    bone = soft[soft > 130]
+    return {
+        "lung peak": peak(soft, -1000, -700), "fat peak": peak(soft, -150, -50), "soft-tissue peak": peak(soft, 0, 100),
+        "share of body above 130 HU, smoothed, %": 100 * len(bone) / len(soft),
+        "median of bone (smoothed > 130)": float(np.median(bone)),
+    }  # fmt: skip
 
 
 def peak(values, low, high):

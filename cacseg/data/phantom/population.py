@@ -313,7 +313,7 @@ def _draw_hu(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]
         "blood_hu": blood,
         "myocardium_hu": float(np.clip(blood + rng.normal(3.0, 2.5), 36.0, 56.0)),
         "fat_hu": _normal(rng, -100.0, 6.0, -114.0, -82.0),
-        "lung_hu": _normal(rng, -850.0, 25.0, -900.0, -770.0),
+        "lung_hu": _normal(rng, -865.0, 38.0, -960.0, -770.0),
         "liver_hu": _normal(rng, 30.0, 14.0, -5.0, 48.0) if steatosis else _normal(rng, 57.0, 4.5, 46.0, 68.0),
         "muscle_hu": _normal(rng, 52.0 - 0.2 * (person["age_years"] - 60.0), 5.0, 35.0, 65.0),
         "marrow_hu": _normal(rng, 185.0 - 2.4 * (person["age_years"] - 60.0), 36.0, 70.0, 310.0),

@@ -197,7 +197,7 @@ def _chest(bmi: float, rng: np.random.Generator) -> dict[str, Any]:
         "slice_thickness_mm": thickness,
         "increment_mm": thickness * float(rng.choice((1.0, 1.0, 0.8, 2 / 3, 0.5))),
         "first_slice_offset_mm": float(rng.uniform(0.0, thickness)),
-        "field_of_view_mm": float(rng.uniform(300.0, 420.0).__round__(0)),
+        "field_of_view_mm": float(rng.triangular(290.0, 350.0, 500.0).__round__(0)),
         "shift_mm": (float(rng.normal(-25.0, 8.0)), float(rng.normal(10.0, 8.0))),
         "margin_mm": (float(rng.uniform(15.0, 40.0)), float(rng.uniform(30.0, 60.0))),
         **kernel,

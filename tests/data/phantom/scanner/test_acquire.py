@@ -38,6 +38,30 @@ def test_tissue_keeps_its_hu_and_its_place(scene, quiet):
     assert 500 < bone <= 700
 
 
+@pytest.mark.parametrize(
+    ("matrix", "width_mm", "thickness_mm", "slices"),
+    [(512, 160.0, 5.0, 5), (1024, 500.0, 0.5, 40), (768, 320.0, 1.0, 20)],
+)
+def test_the_whole_range_of_grids_shows_the_same_calcium(
+    make_scene, make_deposit, quiet, matrix, width_mm, thickness_mm, slices
+):
+    protocol = replace(
+        quiet,
+        matrix=matrix,
+        field_of_view_mm=width_mm,
+        slice_thickness_mm=thickness_mm,
+        increment_mm=thickness_mm,
+        slices=slices,
+        z_start_mm=-(slices - 1) / 2 * thickness_mm,
+    )
+    plaque = make_deposit()
+    with_it, without = (scan_of(made, protocol, keep_noise_free=True) for made in (make_scene(plaque), make_scene()))
+    assert with_it.volume.shape == (slices, matrix, matrix)
+    assert with_it.volume.spacing_mm == pytest.approx((thickness_mm, width_mm / matrix, width_mm / matrix))
+    expected = (600.0 * quiet.ha_slope_hu) * 4 / 3 * np.pi * plaque.radius_mm[0] ** 3
+    assert added_integral(with_it, without) == pytest.approx(expected, rel=0.08)
+
+
 def test_labels_lie_on_dense_voxels_of_deposits_and_nowhere_else(scene, protocol):
     scan = scan_of(scene, protocol)
     labels, hu = scan.labels.voxels, scan.volume.voxels

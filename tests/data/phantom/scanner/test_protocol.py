@@ -41,7 +41,11 @@ def test_large_patients_are_noisier():
 
 def test_chest_protocols_are_wide_ungated_and_moving():
     drawn = many("chest")
-    assert all(not each.gated and each.motion_mm > 0.3 and 300 <= each.field_of_view_mm <= 420 for each in drawn)
+    assert all(not each.gated and each.motion_mm > 0.3 for each in drawn)
+    width = np.array([each.field_of_view_mm for each in drawn])
+    assert width.min() >= 290
+    assert 340 < np.median(width) < 400
+    assert 440 < width.max() <= 500
     assert {each.texture for each in drawn} == {"sharp", "iterative", "fbp"}
 
 
