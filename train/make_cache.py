@@ -13,23 +13,24 @@ import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from tqdm import tqdm
 
 HIGHEST_SEED = 999_999
 
 
-def make(family: str, findings: str, seed: int, folder: Path) -> float:
+def make(family: str, settings: dict[str, Any], seed: int, folder: Path) -> float:
     """Digital patient to cached sample; gives the seconds it took."""
     from cacseg.data.phantom import digital_patient
     from cacseg.train.sample import sample_from_scan, save
 
     start = perf_counter()
-    scan = digital_patient(seed, family=family, extracoronary=findings)
+    scan = digital_patient(seed, family=family, **settings)
     scoring = scan.scoring()
     facts = {
         "family": family,
-        "findings": findings,
+        "settings": settings,
         "seed": seed,
         "spacing_mm": scan.volume.spacing_mm,
         "agatston": {vessel.name: score.agatston for vessel, score in scoring.vessels.items()},
@@ -45,9 +46,17 @@ def main() -> None:
     parser.add_argument("--family", default="gated")
     parser.add_argument(
         "--findings",
-        choices=("training", "hard"),
+        choices=("training", "hard", "none"),
         default="training",
-        help="hard: stents, clips, plates and other rare findings in many patients (default: %(default)s)",
+        help="outside the arteries; hard: many stents, clips, plates and other rare ones (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a fact of the patient, setting of its disease or field of the protocol for all, e.g. motion_mm=0",
     )
     parser.add_argument("--first-seed", "--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=100)
@@ -55,6 +64,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.first_seed + given.count - 1 > HIGHEST_SEED:
         parser.error(f"seeds above {HIGHEST_SEED} belong to the test families; lower --first-seed or --count")
+    chosen = {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in given.settings)}
+    settings = {"extracoronary": given.findings, **chosen}
     given.folder.mkdir(parents=True, exist_ok=True)
     seeds = range(given.first_seed, given.first_seed + given.count)
     todo = [seed for seed in seeds if not (given.folder / f"{given.family}-{seed:07d}.npz").exists()]
@@ -62,7 +73,7 @@ def main() -> None:
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
     with ProcessPoolExecutor(given.workers) as pool, tqdm(total=len(todo), mininterval=5) as bar:
-        jobs = {pool.submit(make, given.family, given.findings, seed, given.folder): seed for seed in todo}
+        jobs = {pool.submit(make, given.family, settings, seed, given.folder): seed for seed in todo}
         for job in as_completed(jobs):
             if (error := job.exception()) is not None:
                 failed[jobs[job]] = repr(error)
@@ -71,7 +82,7 @@ def main() -> None:
         json.dumps(
             {
                 "family": given.family,
-                "findings": given.findings,
+                "settings": settings,
                 "first_seed": given.first_seed,
                 "count": given.count,
                 "failed": failed,

@@ -317,7 +317,7 @@ def _draw_hu(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]
         "liver_hu": _normal(rng, 30.0, 14.0, -5.0, 48.0) if steatosis else _normal(rng, 57.0, 4.5, 46.0, 68.0),
         "muscle_hu": _normal(rng, 52.0 - 0.2 * (person["age_years"] - 60.0), 5.0, 35.0, 65.0),
         "marrow_hu": _normal(rng, 185.0 - 2.4 * (person["age_years"] - 60.0), 36.0, 70.0, 310.0),
-        "cortex_hu": _normal(rng, 880.0 - 4.5 * (person["age_years"] - 60.0), 110.0, 520.0, 1200.0),
+        "cortex_hu": _normal(rng, 950.0 - 4.5 * (person["age_years"] - 60.0), 110.0, 520.0, 1200.0),
     }
 
 
