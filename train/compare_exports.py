@@ -1,4 +1,4 @@
-"""Compare the released network in fp32, fp16 and int8 (and OpenVINO where installed): speed, size, classes changed.
+"""Compare the released network in fp32, fp16, int8, pruned, and with OpenVINO: speed, size, classes changed.
 
     python train/compare_exports.py models/cacseg-unet-1 data/cache/validation2 --volumes 6
 
@@ -9,6 +9,7 @@ fp32; the release stays fp32 unless a variant changes none and is faster.
 import argparse
 import json
 import tempfile
+import zlib
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,6 +24,9 @@ from cacseg.infer.engine import open_session
 from cacseg.train.augment import example
 from cacseg.train.data import samples_in
 from cacseg.train.sample import load
+
+PRUNED_SHARE = 0.2
+CONVOLUTION_AXES = 5
 
 Answers = list[NDArray[np.float32]]
 
@@ -39,6 +43,18 @@ def int8(source: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(source, target, weight_type=QuantType.QUInt8, op_types_to_quantize=["Conv"])
+
+
+def pruned(source: Path, target: Path, share: float = PRUNED_SHARE) -> None:
+    """Set the smallest weights of every convolution to zero."""
+    model = onnx.load(source)
+    for tensor in model.graph.initializer:
+        weights = onnx.numpy_helper.to_array(tensor)
+        if weights.ndim < CONVOLUTION_AXES:
+            continue
+        kept = np.abs(weights) >= np.quantile(np.abs(weights), share)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(weights * kept, tensor.name))
+    onnx.save(model, target)
 
 
 def run(path: Path, volumes: Answers, engine: Engine = DEFAULT_ENGINE) -> tuple[Answers, float]:
@@ -66,6 +82,7 @@ def row(name: str, path: Path, found: tuple[Answers, float], expected: Answers, 
         "variant": name,
         "seconds": round(found[1], 3),
         "megabytes": round(path.stat().st_size / 1e6, 2),
+        "megabytes_zipped": round(len(zlib.compress(path.read_bytes())) / 1e6, 2),
         "largest_difference": largest,
         "candidate_cells": cells,
         "cells_changed": changed,
@@ -85,7 +102,7 @@ def main() -> None:
     baseline = run(source, volumes)
     print(json.dumps(row("fp32", source, baseline, baseline[0], volumes)))
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in (("fp16", fp16), ("int8", int8)):
+        for name, make in (("fp16", fp16), ("int8", int8), ("pruned", pruned)):
             target = Path(folder) / f"{name}.onnx"
             try:
                 make(source, target)
