@@ -47,6 +47,10 @@ class GridSpec:
 HEART_GRID: Final = GridSpec((48, 144, 144), (3.0, 1.5, 1.5))
 """144 x 216 x 216 mm: a large heart with its great vessels, at the resolution that fits the time budget."""
 
+NARROW_GRIDS: Final = tuple(GridSpec((48, width, width), HEART_GRID.spacing_mm) for width in (112, 128))
+"""168 and 192 mm wide, for the hearts they hold: what lies far from the heart costs time and is mistaken for calcium
+of the heart."""
+
 SCOUT_GRID: Final = GridSpec((64, 64, 64), (6.0, 6.0, 6.0))
 """384 mm cube: a whole chest, coarse, in which the heart is looked for."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from cacseg.infer.grid import AIR_HU, HEART_GRID, SCOUT_GRID
+from cacseg.infer.grid import AIR_HU, HEART_GRID, SCOUT_GRID, GridSpec
 from cacseg.train.rims import add_bright_rims
 from cacseg.train.sample import CACHED_GRID, MARGIN_CELLS, UNKNOWN, Sample
 from cacseg.train.warp import WarpRange, coarser, draw_field, warp_linear, warp_nearest
@@ -60,14 +60,21 @@ class Example:
     heart: NDArray[np.uint8]
 
 
-def example(sample: Sample, augmentation: Augmentation | None, rng: np.random.Generator) -> Example:
-    """Cut an example out of a sample; centred and unvaried without an augmentation."""
+def example(
+    sample: Sample, augmentation: Augmentation | None, rng: np.random.Generator, grid: GridSpec = HEART_GRID
+) -> Example:
+    """Cut an example out of a sample; centred and unvaried without an augmentation.
+
+    Parameters
+    ----------
+    grid : what the network will see, ``HEART_GRID`` or a narrower one with the same cells.
+    """
     offset = _offset(augmentation, rng)
-    cells, calcium, territory, tissue = _cropped(sample, offset)
+    cells, calcium, territory, tissue = _cropped(sample, offset, grid)
     scout, heart = sample.scout.astype(np.float32), sample.heart
     if augmentation is not None:
         if rng.random() < augmentation.warp_probability:
-            warp_field = draw_field(HEART_GRID.shape, HEART_GRID.spacing_mm, augmentation.warp, rng)
+            warp_field = draw_field(grid.shape, grid.spacing_mm, augmentation.warp, rng)
             cells = warp_linear(cells, warp_field)
             calcium = warp_nearest(calcium, warp_field, UNKNOWN)
             territory, tissue = (warp_nearest(a, coarser(warp_field), UNKNOWN) for a in (territory, tissue))
@@ -90,18 +97,19 @@ def _offset(augmentation: Augmentation | None, rng: np.random.Generator) -> tupl
 
 
 def _cropped(
-    sample: Sample, offset: tuple[int, int, int]
+    sample: Sample, offset: tuple[int, int, int], grid: GridSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    window = tuple(slice(o, o + n) for o, n in zip(offset, HEART_GRID.shape, strict=True))
+    first = np.array(offset) + (np.array(HEART_GRID.shape) - np.array(grid.shape)) // 2
+    window = tuple(slice(o, o + n) for o, n in zip(first.tolist(), grid.shape, strict=True))
     half = (window[0], *(slice(w.start // 2, w.stop // 2) for w in window[1:]))
-    cells = np.zeros((3, *HEART_GRID.shape), np.float32)
+    cells = np.zeros((3, *grid.shape), np.float32)
     cells[0] = sample.hu[window]
-    index = np.stack(np.unravel_index(sample.at, CACHED_GRID.shape)) - np.array(offset)[:, None]
-    inside = ((index >= 0) & (index < np.array(HEART_GRID.shape)[:, None])).all(axis=0)
+    index = np.stack(np.unravel_index(sample.at, CACHED_GRID.shape)) - first[:, None]
+    inside = ((index >= 0) & (index < np.array(grid.shape)[:, None])).all(axis=0)
     at = tuple(index[:, inside])
     cells[1][at] = sample.fraction[inside]
     cells[2][at] = sample.excess[inside]
-    calcium = np.full(HEART_GRID.shape, UNKNOWN, np.uint8)
+    calcium = np.full(grid.shape, UNKNOWN, np.uint8)
     calcium[at] = sample.calcium[inside]
     return cells, calcium, sample.territory[half].copy(), sample.tissue[half].copy()
 
@@ -126,10 +134,11 @@ def _vary_hu(hu: NDArray[np.float32], by: Augmentation, rng: np.random.Generator
 
 def _cut(cells: NDArray[np.float32], labels: tuple[NDArray[np.uint8], ...], rng: np.random.Generator) -> None:
     """Blank slices at one end, or everything outside a circle; ``cells`` and ``labels`` are this example's own."""
-    slices, rows, columns = HEART_GRID.shape
+    shape = cells.shape[1:]
+    slices, rows, columns = shape
     if rng.random() < 0.6:
         count = int(rng.integers(1, slices // 4))
-        lost = np.zeros(HEART_GRID.shape, bool)
+        lost = np.zeros(shape, bool)
         lost[: count if rng.random() < 0.5 else 0] = True
         if not lost.any():
             lost[-count:] = True
@@ -137,7 +146,7 @@ def _cut(cells: NDArray[np.float32], labels: tuple[NDArray[np.uint8], ...], rng:
         middle = np.array([rows, columns]) / 2 + rng.normal(0, 8, 2)
         radius = rng.uniform(0.40, 0.55) * rows
         y, x = np.ogrid[:rows, :columns]
-        lost = np.broadcast_to((y - middle[0]) ** 2 + (x - middle[1]) ** 2 > radius**2, HEART_GRID.shape)
+        lost = np.broadcast_to((y - middle[0]) ** 2 + (x - middle[1]) ** 2 > radius**2, shape)
     cells[0][lost] = AIR_HU
     cells[1:, lost] = 0
     for array in labels:

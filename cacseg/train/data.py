@@ -4,7 +4,7 @@ A training that was killed therefore continues with the very batches it would ha
 anew each epoch, so a cache may grow while training runs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cacseg.errors import UsageError
+from cacseg.infer.grid import HEART_GRID, GridSpec
 from cacseg.train.augment import Augmentation, Example, example
 from cacseg.train.sample import load
 
@@ -24,32 +25,51 @@ class TrainingExamples(Dataset[Batch]):
     """Example number (step, place in the batch), drawn from folders in given proportions."""
 
     def __init__(
-        self, files: list[list[Path]], proportions: list[float], augmentation: Augmentation, seed: int
+        self,
+        files: list[list[Path]],
+        proportions: list[float],
+        augmentation: Augmentation,
+        seed: int,
+        widths: Mapping[int, float],
     ) -> None:
         self.files = files
         self.proportions = np.array(proportions) / np.sum(proportions)
         self.augmentation = augmentation
         self.seed = seed
+        self.widths = dict(widths)
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         """Load and vary the example of a step."""
         rng = np.random.default_rng([self.seed, *key])
         folder = self.files[int(rng.choice(len(self.files), p=self.proportions))]
-        return as_tensors(example(load(folder[int(rng.integers(len(folder)))]), self.augmentation, rng))
+        sample = load(folder[int(rng.integers(len(folder)))])
+        return as_tensors(example(sample, self.augmentation, rng, self._grid(key[0])))
+
+    def _grid(self, step: int) -> GridSpec:
+        """Grid of all examples of a step."""
+        share = np.array(list(self.widths.values()))
+        width = int(np.random.default_rng([self.seed, step, 1]).choice(list(self.widths), p=share / share.sum()))
+        return grid_of(width)
+
+
+def grid_of(width: int) -> GridSpec:
+    """``HEART_GRID`` with so many rows and columns."""
+    return GridSpec((HEART_GRID.shape[0], width, width), HEART_GRID.spacing_mm)
 
 
 class ValidationExamples(Dataset[Batch]):
     """Every sample of a folder once, centred and unvaried."""
 
-    def __init__(self, files: list[Path]) -> None:
+    def __init__(self, files: list[Path], grid: GridSpec = HEART_GRID) -> None:
         self.files = files
+        self.grid = grid
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Batch:
         """Load an example."""
-        return as_tensors(example(load(self.files[index]), None, np.random.default_rng(0)))
+        return as_tensors(example(load(self.files[index]), None, np.random.default_rng(0), self.grid))
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -83,6 +103,8 @@ class CachedData(LightningDataModule):
     workers : processes that load and augment beside the training itself.
     augmentation : what is varied.
     seed : of every draw.
+    widths : cells across the grid and how often a step has it; multiples of 16, at most those of ``HEART_GRID``.
+        Validation has the commonest.
     validation_limit : samples to validate on, at most.
     """
 
@@ -96,6 +118,7 @@ class CachedData(LightningDataModule):
         augmentation: Augmentation = Augmentation(),  # noqa: B008  frozen
         seed: int = 0,
         validation_limit: int = 24,
+        widths: dict[int, float] | None = None,
     ) -> None:
         super().__init__()
         self.folders = folders
@@ -106,6 +129,9 @@ class CachedData(LightningDataModule):
         self.augmentation = augmentation
         self.seed = seed
         self.validation_limit = validation_limit
+        self.widths = {HEART_GRID.shape[1]: 1.0} if widths is None else widths
+        if wrong := [width for width in self.widths if width % 16 or not 16 <= width <= HEART_GRID.shape[1]]:
+            raise UsageError(f"Grid widths {wrong}: expected multiples of 16 up to {HEART_GRID.shape[1]}.")
 
     def files(self) -> list[list[Path]]:
         """List the samples of every folder.
@@ -119,7 +145,7 @@ class CachedData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the current epoch."""
         trainer: Any = self.trainer
-        dataset = TrainingExamples(self.files(), list(self.folders.values()), self.augmentation, self.seed)
+        dataset = TrainingExamples(self.files(), list(self.folders.values()), self.augmentation, self.seed, self.widths)
         sampler = StepSampler(
             trainer.current_epoch, self.steps_per_epoch, self.batch_size, trainer.global_step, trainer.global_rank
         )
@@ -132,7 +158,8 @@ class CachedData(LightningDataModule):
         if self.validation_folder is None:
             return []
         files = samples_in(Path(self.validation_folder))[: self.validation_limit]
-        return DataLoader(ValidationExamples(files), batch_size=1, num_workers=min(self.workers, 1))
+        usual = max(self.widths, key=self.widths.__getitem__)
+        return DataLoader(ValidationExamples(files, grid_of(usual)), batch_size=1, num_workers=min(self.workers, 1))
 
 
 def samples_in(folder: Path) -> list[Path]:
