@@ -17,7 +17,7 @@ from cacseg.infer.decide import Decision, decide
 from cacseg.infer.grid import axial_array, axial_view, model_input, obliqueness_degrees
 from cacseg.infer.heart import HeartBox, find_heart
 from cacseg.infer.release import Release
-from cacseg.infer.sampling import Samples, joined, sample_candidates
+from cacseg.infer.sampling import Samples, averaged, joined, sample_candidates
 from cacseg.vessels import Label
 from cacseg.volume import Volume
 
@@ -96,19 +96,23 @@ def sampled(view: Volume, heart: HeartBox, release: Release, threshold_hu: float
     timings : seconds of each stage are added here.
     """
     parts = []
-    for centre, slices in _windows(view, heart, release.grid.extent_mm[0]):
-        start = perf_counter()
-        grid_input = model_input(view, centre, release.grid)
-        middle = perf_counter()
-        calcium, territory = release.predict(grid_input.cells[None])
-        end = perf_counter()
-        parts.append(sample_candidates(view, grid_input, calcium[0], territory[0], threshold_hu, slices))
-        for stage, seconds in (
-            ("resample", middle - start),
-            ("network", end - middle),
-            ("sample", perf_counter() - end),
-        ):
-            timings[stage] = timings.get(stage, 0.0) + seconds
+    grid = release.grid_for(heart.size_mm)
+    for centre, slices in _windows(view, heart, grid.extent_mm[0]):
+        passes = []
+        for shift_mm in release.shifts_mm:
+            start = perf_counter()
+            grid_input = model_input(view, centre + view.affine[:3, :3] @ (shift_mm / np.array(view.spacing_mm)), grid)
+            middle = perf_counter()
+            calcium, territory = release.predict(grid_input.cells[None])
+            end = perf_counter()
+            passes.append(sample_candidates(view, grid_input, calcium[0], territory[0], threshold_hu, slices))
+            for stage, seconds in (
+                ("resample", middle - start),
+                ("network", end - middle),
+                ("sample", perf_counter() - end),
+            ):
+                timings[stage] = timings.get(stage, 0.0) + seconds
+        parts.append(averaged(passes))
     return joined(parts)
 
 

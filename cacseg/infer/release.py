@@ -28,6 +28,10 @@ FORMAT_VERSION: Final = "1"
 """Version of the ``cacseg`` block in the metadata that this code reads."""
 
 
+AROUND_HEART_MM: Final = 9.0
+"""Fat and arteries on the heart, and what the coarse grid of the scout leaves uncertain."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Release:
     """A checked release, ready to run.
@@ -36,7 +40,10 @@ class Release:
     ----------
     name, version : of the release.
     sha256 : of the calcium network's file; identifies the release in every result.
-    grid, scout_grid : of the two networks.
+    grids : of the calcium network, narrowest first; it takes any of them.
+    scout_grid : of the network that finds the heart.
+    shifts_mm : where the grid is put, along slice, row and column from the middle of the heart; what the network says
+        at each place is averaged.
     classes : label of each calcium output channel.
     decision : settings of the assignment (``cacseg.infer.decide.Decision`` fields), recorded with the weights.
     threads : that compute one answer.
@@ -47,8 +54,9 @@ class Release:
     version: str
     folder: Path
     sha256: str
-    grid: GridSpec
+    grids: tuple[GridSpec, ...]
     scout_grid: GridSpec
+    shifts_mm: tuple[tuple[float, float, float], ...]
     classes: tuple[Label, ...]
     decision: Mapping[str, float]
     threads: int
@@ -71,6 +79,11 @@ class Release:
         """
         calcium, territory = self.calcium_session.run(["calcium", "territory"], {"cells": cells})
         return calcium, territory
+
+    def grid_for(self, size_mm: tuple[float, float, float]) -> GridSpec:
+        """Narrowest grid that holds a heart of this size along slice, row and column, and ``AROUND_HEART_MM``."""
+        needed = max(size_mm[1:]) + 2 * AROUND_HEART_MM
+        return next((grid for grid in self.grids if min(grid.extent_mm[1:]) >= needed), self.grids[-1])
 
     def predict_heart(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the scout network: (1, 1, slice, row, column) HU to the probability of heart."""
@@ -129,8 +142,9 @@ def load_release(
         version=metadata["version"],
         folder=folder,
         sha256=block["sha256"][calcium],
-        grid=_grid(block["grid"]),
+        grids=tuple(_grid(each) for each in (*block.get("narrow_grids", ()), block["grid"])),
         scout_grid=_grid(block["scout_grid"]),
+        shifts_mm=tuple((float(z), float(y), float(x)) for z, y, x in block.get("shifts_mm", [(0, 0, 0)])),
         classes=tuple(Label[name] for name in block["classes"]),
         decision=block["decision"],
         threads=threads,

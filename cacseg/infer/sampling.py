@@ -7,10 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cacseg.infer.grid import GridInput, at_least
+from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
 
 RELEVANT_LOGIT: Final = -3.5
 """A candidate whose cell favours background over every calcium class by more (97 %) is dropped unsampled."""
+
+
+CALCIUM_CLASSES: Final = len(Label)
+TERRITORY_CLASSES: Final = 1 + len(CORONARY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +84,23 @@ def joined(parts: list[Samples]) -> Samples:
         np.concatenate([part.territory for part in parts]),
         sum(part.candidates for part in parts),
     )
+
+
+def averaged(passes: list[Samples]) -> Samples:
+    """Average what several passes over the same slices say; a voxel that a pass left out was background to it."""
+    if len(passes) == 1:
+        return passes[0]
+    voxels, first = np.unique(np.concatenate([each.voxels for each in passes]), return_index=True)
+    calcium, territory = (np.zeros((voxels.size, n), np.float32) for n in (CALCIUM_CLASSES, TERRITORY_CLASSES))
+    for each in passes:
+        at = np.searchsorted(voxels, each.voxels)
+        for total, mine in ((calcium, each.calcium), (territory, each.territory)):
+            total[at] += mine
+            total[:, 0] += 1.0
+            total[at, 0] -= 1.0
+    count = np.float32(len(passes))
+    hu = np.concatenate([each.hu for each in passes])[first]
+    return Samples(voxels, hu, calcium / count, territory / count, max(each.candidates for each in passes))
 
 
 def trilinear(scores: NDArray[np.float32], at: tuple[NDArray[np.float64], ...]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from cacseg.errors import CacsegError, UsageError
 from cacseg.infer.decide import Decision
-from cacseg.infer.grid import CHANNELS, HEART_GRID, SCOUT_GRID, GridSpec
+from cacseg.infer.grid import CHANNELS, HEART_GRID, NARROW_GRIDS, SCOUT_GRID, GridSpec
 from cacseg.infer.release import DEFAULT_RELEASE, FORMAT_VERSION, METADATA, load_release
 from cacseg.models import CalciumNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
@@ -38,6 +39,12 @@ CALCIUM_FILE: Final = "calcium.onnx"
 SCOUT_FILE: Final = "scout.onnx"
 WEIGHTS_FILE: Final = "weights.pt"
 """Weights in PyTorch's form, for fine-tuning; inference never opens it."""
+
+WIDTH_STEP: Final = 16
+"""The network halves rows and columns four times."""
+
+GRIDS: Final = (*NARROW_GRIDS, HEART_GRID)
+"""What a release is run on, narrowest first."""
 
 LARGEST_DIFFERENCE: Final = 2e-3
 """Logits of ONNX Runtime and PyTorch in float32 may differ by this much, relative to their largest size."""
@@ -115,7 +122,7 @@ def export(
     """
     net, scout, run = load_networks(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_onnx(_Calcium(net), HEART_GRID, 3, ["calcium", "territory"], folder / CALCIUM_FILE)
+    _write_onnx(_Calcium(net), HEART_GRID, 3, ["calcium", "territory"], folder / CALCIUM_FILE, any_width=True)
     _write_onnx(_Heart(scout), SCOUT_GRID, 1, ["heart"], folder / SCOUT_FILE)
     weights = {f"net.{k}": v for k, v in net.state_dict().items()}
     weights |= {f"scout.{k}": v for k, v in scout.state_dict().items()}
@@ -133,9 +140,16 @@ def export(
     return parity
 
 
-def _write_onnx(net: nn.Module, grid: GridSpec, channels: int, outputs: list[str], path: Path) -> None:
+def _write_onnx(
+    net: nn.Module, grid: GridSpec, channels: int, outputs: list[str], path: Path, *, any_width: bool = False
+) -> None:
+    """Export with a dynamic batch and, if asked, any number of rows and of columns that is a multiple of 16."""
     net.eval()
-    batch = torch.export.Dim("batch", min=1, max=16)
+    dynamic = {0: torch.export.Dim("batch", min=1, max=16)}
+    if any_width:
+        dynamic |= {
+            axis: WIDTH_STEP * torch.export.Dim(name, min=2, max=16) for axis, name in ((3, "rows"), (4, "columns"))
+        }
     cells = torch.zeros(2, channels, *grid.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -145,7 +159,7 @@ def _write_onnx(net: nn.Module, grid: GridSpec, channels: int, outputs: list[str
             input_names=["cells"],
             output_names=outputs,
             opset_version=OPSET,
-            dynamic_shapes=({0: batch},),
+            dynamic_shapes=(dynamic,),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -209,6 +223,7 @@ def release_metadata(
             "sha256": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files},
             "size_bytes": {file: (folder / file).stat().st_size for file in files},
             "grid": asdict(HEART_GRID),
+            "narrow_grids": [asdict(grid) for grid in GRIDS[:-1]],
             "scout_grid": asdict(SCOUT_GRID),
             "channels": list(CHANNELS),
             "classes": [label.name for label in Label],
@@ -271,12 +286,13 @@ def compare(net: CalciumNet, scout: ScoutNet, folder: Path, samples: Path | None
 def _volumes(samples: Path | None, count: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     rng = np.random.default_rng(0)
     if samples is not None:
-        made = [example(load(path), None, rng) for path in samples_in(samples)[:count]]
+        paths = samples_in(samples)[:count]
+        made = [example(load(path), None, rng, grid) for path, grid in zip(paths, cycle(GRIDS), strict=False)]
         return [(each.cells[None], each.scout[None]) for each in made]
     pairs = []
-    for _ in range(count):
-        cells = rng.uniform(-1000, 400, (1, 3, *HEART_GRID.shape)).astype(np.float32)
-        cells[:, 1:] = rng.random((1, 2, *HEART_GRID.shape), np.float32) * (cells[:, :1] > 130)
+    for _, grid in zip(range(count), cycle(GRIDS), strict=False):
+        cells = rng.uniform(-1000, 400, (1, 3, *grid.shape)).astype(np.float32)
+        cells[:, 1:] = rng.random((1, 2, *grid.shape), np.float32) * (cells[:, :1] > 130)
         pairs.append((cells, rng.uniform(-1000, 400, (1, 1, *SCOUT_GRID.shape)).astype(np.float32)))
     return pairs
 

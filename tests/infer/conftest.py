@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cacseg.infer.decide import Decision
-from cacseg.infer.grid import CHANNELS, HEART_GRID, SCOUT_GRID
+from cacseg.infer.grid import CHANNELS, HEART_GRID, NARROW_GRIDS, SCOUT_GRID
 from cacseg.infer.release import FORMAT_VERSION
 from cacseg.vessels import Label
 from cacseg.volume import Volume
@@ -44,11 +44,11 @@ def calcium_network() -> bytes:
         helper.make_node("Conv", ["cells", "w", "b"], ["calcium"]),
         helper.make_node("Conv", ["cells", "tw"], ["territory"], strides=[1, 2, 2], kernel_shape=[1, 1, 1]),
     ]
-    slices, rows, columns = HEART_GRID.shape
+    slices = HEART_GRID.shape[0]
     return _graph(
         nodes,
-        ("cells", ["n", 3, slices, rows, columns]),
-        {"calcium": ["n", 9, slices, rows, columns], "territory": ["n", 5, slices, rows // 2, columns // 2]},
+        ("cells", ["n", 3, slices, "rows", "columns"]),
+        {"calcium": ["n", 9, slices, "rows", "columns"], "territory": ["n", 5, slices, "half_rows", "half_columns"]},
         {"w": weight, "b": bias, "tw": np.zeros((5, 3, 1, 1, 1))},
     )
 
@@ -75,6 +75,7 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "files": {"calcium": "calcium.onnx", "scout": "scout.onnx"},
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         "grid": asdict(HEART_GRID),
+        "narrow_grids": [asdict(grid) for grid in NARROW_GRIDS],
         "scout_grid": asdict(SCOUT_GRID),
         "channels": list(CHANNELS),
         "classes": [label.name for label in Label],

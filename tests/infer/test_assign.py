@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 
 from cacseg.findings import Severity, refused
 from cacseg.infer import Release, assign, load_release
+from cacseg.infer.assign import sampled
+from cacseg.infer.heart import find_heart
 from cacseg.vessels import Label
 from cacseg.volume import Volume
 
@@ -103,6 +106,47 @@ def test_a_heart_taller_than_the_grid_is_read_in_windows(release: Release, ball_
         voxels[slice_, 40:44, 40:44] = 400
     scan = Volume(voxels, tall.affine)
     assert np.array_equal(assign(scan, release).labels > 0, voxels >= 130)
+
+
+@pytest.mark.parametrize(("radius_mm", "width"), [(50.0, 112), (80.0, 128), (95.0, 144)])
+def test_the_grid_is_as_wide_as_the_heart_needs(
+    release: Release, ball_heart: Callable[..., Volume], radius_mm: float, width: int
+) -> None:
+    seen = []
+
+    class Spy:
+        def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            seen.append(inputs["cells"].shape)
+            return release.calcium_session.run(outputs, inputs)
+
+    scan = with_spots(ball_heart(radius_mm, (60, 150, 150)))
+    made = assign(scan, replace(release, calcium_session=Spy()))
+    assert {shape[-1] for shape in seen} == {width}
+    assert np.array_equal(made.labels > 0, scan.voxels >= 130)
+
+
+def test_passes_over_shifted_grids_are_averaged(release: Release, ball_heart: Callable[..., Volume]) -> None:
+    """A network that knows calcium only in the upper half of its grid: of two passes one sees the spot, half sure."""
+
+    class UpperHalf:
+        def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            calcium, territory = release.calcium_session.run(outputs, inputs)
+            calcium[:, 1:, :24] = -20.0
+            return [calcium, territory]
+
+    heart = ball_heart()
+    voxels = heart.voxels.copy()
+    voxels[22, 60:64, 60:64] = 400
+    halved = replace(release, calcium_session=UpperHalf())
+    certain = {}
+    for name, shifts in (("low", ((0, 0, 0),)), ("high", ((-12.0, 0, 0),)), ("both", ((0, 0, 0), (-12.0, 0, 0)))):
+        view = Volume(voxels, heart.affine)
+        box = find_heart(view, release.predict_heart)
+        samples = sampled(view, box, replace(halved, shifts_mm=shifts), 130.0, {})
+        certain[name] = float(samples.calcium[:, Label.LAD].mean()) if samples.voxels.size else 0.0
+    assert certain["low"] < 0.01
+    assert certain["high"] > 0.9
+    assert certain["both"] == pytest.approx(certain["high"] / 2, abs=0.01)
 
 
 def test_very_oblique_slices_are_told(release: Release, ball_heart: Callable[..., Volume]) -> None:

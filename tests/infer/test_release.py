@@ -35,6 +35,26 @@ def test_a_release_runs_any_batch(tiny_release: Path) -> None:
     assert len(release.sha256) == 64
 
 
+@pytest.mark.parametrize(
+    ("across_mm", "width"), [(100.0, 112), (150.0, 112), (150.1, 128), (174.0, 128), (175.0, 144), (400.0, 144)]
+)
+def test_the_narrowest_grid_that_holds_the_heart_is_taken(tiny_release: Path, across_mm: float, width: int) -> None:
+    release = load_release(tiny_release)
+    assert release.grid_for((90.0, across_mm, 80.0)).shape == (48, width, width)
+    assert release.grid_for((90.0, 80.0, across_mm)).shape == (48, width, width)
+
+
+def test_a_release_of_one_grid_runs_on_that_one(copied: Path) -> None:
+    path = copied / "metadata.json"
+    metadata = json.loads(path.read_text())
+    del metadata["cacseg"]["narrow_grids"]
+    path.write_text(json.dumps(metadata))
+    release = load_release(copied)
+    assert release.grids == (HEART_GRID,)
+    assert release.grid_for((90.0, 100.0, 100.0)) == HEART_GRID
+    assert release.shifts_mm == ((0.0, 0.0, 0.0),)
+
+
 @pytest.mark.parametrize("name", ["calcium.onnx", "scout.onnx"])
 def test_an_altered_network_is_refused(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cacseg.infer.grid import AIR_HU, HEART_GRID
+from cacseg.infer.grid import AIR_HU, HEART_GRID, NARROW_GRIDS
 from cacseg.train.augment import Augmentation, Example, example
 from cacseg.train.sample import UNKNOWN, Sample, load
 from cacseg.train.warp import WarpRange, draw_field, warp_linear, warp_nearest
@@ -25,6 +25,19 @@ def test_shapes_and_types(sample: Sample) -> None:
     assert made.territory.shape == made.tissue.shape == (48, 72, 72)
     assert made.scout.shape == (1, 64, 64, 64)
     assert made.heart.shape == (64, 64, 64)
+
+
+def test_a_narrow_grid_is_the_middle_of_the_wide_one(sample: Sample) -> None:
+    wide, narrow = (example(sample, None, np.random.default_rng(0), grid) for grid in (HEART_GRID, NARROW_GRIDS[0]))
+    assert narrow.cells.shape == (3, 48, 112, 112)
+    assert np.array_equal(narrow.cells, wide.cells[:, :, 16:-16, 16:-16])
+    assert np.array_equal(narrow.calcium, wide.calcium[:, 16:-16, 16:-16])
+    assert np.array_equal(narrow.territory, wide.territory[:, 8:-8, 8:-8])
+    varied = Augmentation(warp_probability=1, cut_probability=1, rim_probability=1)
+    for seed in range(4):
+        made = example(sample, varied, np.random.default_rng(seed), NARROW_GRIDS[1])
+        assert made.cells.shape == (3, 48, 128, 128)
+        assert made.tissue.shape == (48, 64, 64)
 
 
 def test_the_same_seed_gives_the_same_example_and_leaves_the_sample_alone(sample: Sample) -> None:

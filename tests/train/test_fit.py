@@ -9,8 +9,9 @@ import yaml
 import cacseg
 from cacseg.errors import UsageError
 from cacseg.infer import load_release
+from cacseg.train.augment import Augmentation
 from cacseg.train.cli import main
-from cacseg.train.data import CachedData, StepSampler, samples_in
+from cacseg.train.data import CachedData, StepSampler, TrainingExamples, samples_in
 from cacseg.train.export import export, load_networks
 from cacseg.train.module import CalciumModule
 
@@ -177,6 +178,19 @@ def test_a_resumed_epoch_begins_at_its_step() -> None:
     assert [key[0][0] for key in StepSampler(2, 4, 1, 10)] == [10, 11]
     assert next(iter(StepSampler(0, 4, 3, 0))) == [(0, 0), (0, 1), (0, 2)]
     assert len(StepSampler(2, 4, 1, 10)) == 4
+
+
+def test_all_examples_of_a_step_have_one_width_and_steps_differ(cache_dir):
+    drawn = TrainingExamples([samples_in(cache_dir)], [1.0], Augmentation(), 3, {112: 1.0, 144: 1.0})
+    widths = [{drawn[(step, place)]["cells"].shape[-1] for place in range(2)} for step in range(6)]
+    assert all(len(each) == 1 for each in widths)
+    assert set.union(*widths) == {112, 144}
+
+
+@pytest.mark.parametrize("width", [100, 160, 0])
+def test_widths_that_the_network_cannot_take_are_refused(width):
+    with pytest.raises(UsageError, match="multiples of 16"):
+        CachedData({"anywhere": 1.0}, widths={width: 1.0})
 
 
 def test_two_devices_never_draw_the_same_example() -> None:
