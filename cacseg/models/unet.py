@@ -27,9 +27,9 @@ CALCIUM_CLASSES: Final = len(Label) + 1
 """``Label``, and last metal, which training tells from other calcium and a release counts as such."""
 
 METAL_PRIOR: Final = 0.05
-"""How often metal is met over how often training met it: stents in 13 % of the draws, in 1.5 % of people and in fewer of
-those sent for a calcium score (shares of ``cacseg.data.phantom.disease.occurrence``). Taken for granted as in training,
-metal costs dense plaques, which are far commoner."""
+"""How often metal is met over how often training met it: stents in 13 % of the draws, in 1.5 % of people and in fewer
+of those sent for a calcium score (shares of ``cacseg.data.phantom.disease.occurrence``). Taken for granted as in
+training, metal costs dense plaques, which are far commoner."""
 
 TERRITORY_CLASSES: Final = 5
 """Away from any artery, LM, LAD, LCX, RCA."""
