@@ -137,7 +137,7 @@ def main():
     sheet([[tile(scan.volume.voxels, s) for s in (0.25, 0.5, 0.75)] for scan in gated], out / "gated.png")
     chest = [figures.lidc_like(seed) for seed in seeds[4:7]]
     sheet([[whole(scan.volume.voxels, s) for s in (0.25, 0.5, 0.75)] for scan in chest], out / "chest.png")
-    others = [figures.lidc_like(seed) for seed in seeds[12:19]]
+    more_chest = [figures.lidc_like(seed) for seed in seeds[12:19]]
     other = [
         digital_patient(seed, family)
         for seed, family in zip(seeds[7:11], ("shifted", "shifted", "contrast", "chest"), strict=True)
@@ -154,7 +154,7 @@ def main():
     parts = [
         "### Twin against scan", columns(physics),
         table(["insert", "twin, mean of 16 noise seeds", "SD", "scan"], figures.qrm_scores(range(16), options.shared)),
-        "### HU", columns(figures.histogram_figure([scan.volume.voxels for scan in chest + others], lidc, out)),
+        "### HU", columns(figures.histogram_figure([scan.volume.voxels for scan in chest + more_chest], lidc, out)),
         "### Lesions", table(["", ""], list(figures.lesion_figure(scanned, out).items())),
         "### Coronary segments: distance of the mean position from Dodge's, mm",
         table(["point", "patients", "distance", "Dodge's SD of radius"], figures.dodge_figure(60, out)),

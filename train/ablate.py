@@ -128,8 +128,11 @@ def main() -> None:
                         [sys.executable, "-m", "cacseg.train.cli", "--config", str(path)],
                         stdout=log, stderr=subprocess.STDOUT, check=True,
                     )  # fmt: skip
-            found.append(results(given.output / name / "metrics.csv"))
-        mean = [np.mean([one[key] for one in found if one is not None]) for key in SHOWN]
+            last = results(given.output / name / "metrics.csv")
+            if last is None:
+                raise SystemExit(f"{name} ended without a validation; see {given.output / name}.log")
+            found.append(last)
+        mean = [np.mean([one[key] for one in found]) for key in SHOWN]
         print(f"| {change} | {len(found)} | " + " | ".join(f"{value:.3f}" for value in mean) + " |", flush=True)
 
 

@@ -47,7 +47,16 @@ class GridSpec:
 HEART_GRID: Final = GridSpec((48, 144, 144), (3.0, 1.5, 1.5))
 """144 x 216 x 216 mm: a large heart with its great vessels, at the resolution that fits the time budget."""
 
-NARROW_GRIDS: Final = tuple(GridSpec((48, width, width), HEART_GRID.spacing_mm) for width in (112, 128))
+WIDTH_STEP: Final = 16
+"""Rows and columns come in multiples of this: the network halves them four times."""
+
+
+def heart_grid(width: int) -> GridSpec:
+    """``HEART_GRID`` with so many rows and columns."""
+    return GridSpec((HEART_GRID.shape[0], width, width), HEART_GRID.spacing_mm)
+
+
+NARROW_GRIDS: Final = (heart_grid(112), heart_grid(128))
 """168 and 192 mm wide, for the hearts they hold: what lies far from the heart costs time and is mistaken for calcium
 of the heart."""
 

@@ -14,7 +14,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cacseg.errors import UsageError
-from cacseg.infer.grid import HEART_GRID, GridSpec
+from cacseg.infer.grid import HEART_GRID, WIDTH_STEP, GridSpec, heart_grid
 from cacseg.train.augment import Augmentation, Example, example
 from cacseg.train.sample import load
 
@@ -49,12 +49,7 @@ class TrainingExamples(Dataset[Batch]):
         """Grid of all examples of a step."""
         share = np.array(list(self.widths.values()))
         width = int(np.random.default_rng([self.seed, step, 1]).choice(list(self.widths), p=share / share.sum()))
-        return grid_of(width)
-
-
-def grid_of(width: int) -> GridSpec:
-    """``HEART_GRID`` with so many rows and columns."""
-    return GridSpec((HEART_GRID.shape[0], width, width), HEART_GRID.spacing_mm)
+        return heart_grid(width)
 
 
 class ValidationExamples(Dataset[Batch]):
@@ -130,8 +125,9 @@ class CachedData(LightningDataModule):
         self.seed = seed
         self.validation_limit = validation_limit
         self.widths = {HEART_GRID.shape[1]: 1.0} if widths is None else widths
-        if wrong := [width for width in self.widths if width % 16 or not 16 <= width <= HEART_GRID.shape[1]]:
-            raise UsageError(f"Grid widths {wrong}: expected multiples of 16 up to {HEART_GRID.shape[1]}.")
+        widest = HEART_GRID.shape[1]
+        if wrong := sorted(set(self.widths) - set(range(WIDTH_STEP, widest + 1, WIDTH_STEP))):
+            raise UsageError(f"Grid widths {wrong}: expected multiples of {WIDTH_STEP} up to {widest}.")
 
     def files(self) -> list[list[Path]]:
         """List the samples of every folder.
@@ -159,7 +155,7 @@ class CachedData(LightningDataModule):
             return []
         files = samples_in(Path(self.validation_folder))[: self.validation_limit]
         usual = max(self.widths, key=self.widths.__getitem__)
-        return DataLoader(ValidationExamples(files, grid_of(usual)), batch_size=1, num_workers=min(self.workers, 1))
+        return DataLoader(ValidationExamples(files, heart_grid(usual)), batch_size=1, num_workers=min(self.workers, 1))
 
 
 def samples_in(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from cacseg.errors import CacsegError, UsageError
 from cacseg.infer.decide import Decision
-from cacseg.infer.grid import CHANNELS, HEART_GRID, NARROW_GRIDS, SCOUT_GRID, GridSpec
+from cacseg.infer.grid import CHANNELS, HEART_GRID, NARROW_GRIDS, SCOUT_GRID, WIDTH_STEP, GridSpec
 from cacseg.infer.release import DEFAULT_RELEASE, FORMAT_VERSION, METADATA, load_release
 from cacseg.models import CalciumNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
@@ -39,9 +39,6 @@ CALCIUM_FILE: Final = "calcium.onnx"
 SCOUT_FILE: Final = "scout.onnx"
 WEIGHTS_FILE: Final = "weights.pt"
 """Weights in PyTorch's form, for fine-tuning; inference never opens it."""
-
-WIDTH_STEP: Final = 16
-"""The network halves rows and columns four times."""
 
 GRIDS: Final = (*NARROW_GRIDS, HEART_GRID)
 """What a release is run on, narrowest first."""
@@ -223,7 +220,7 @@ def release_metadata(
             "sha256": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files},
             "size_bytes": {file: (folder / file).stat().st_size for file in files},
             "grid": asdict(HEART_GRID),
-            "narrow_grids": [asdict(grid) for grid in GRIDS[:-1]],
+            "narrow_grids": [asdict(grid) for grid in NARROW_GRIDS],
             "scout_grid": asdict(SCOUT_GRID),
             "channels": list(CHANNELS),
             "classes": [label.name for label in Label],
