@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, write: Write, tell: Write) -> int:
     if args.out is None:
         raise UsageError("Say where the report goes: cacseg evaluate ... -o OUT.")
     rule = rule_named(args.rule)
-    assign, identity = product_path(args.release, rule, args.threads, args.engine)
+    assign, identity = product_path(args.release, args.threads, args.engine)
     if args.family is not None:
         identity = {**identity, "phantom": phantom_version()}
     name = args.family or args.dataset[0]

@@ -22,15 +22,16 @@ from cacseg.evaluation.picture import draw_case, remove_all_but
 from cacseg.evaluation.report import write_report
 from cacseg.evaluation.summary import by_stratum, summarise
 from cacseg.evaluation.table import write_cases, write_lesions, write_strata
-from cacseg.scoring import RULES, Rule
+from cacseg.scoring import RULES, Rule, adapt
 from cacseg.volume import Volume
 
 SCHEMA_VERSION: Final = "1.0"
 WORST: Final = 20
 """Cases shown as pictures."""
 
-Assign = Callable[[Volume], AssignmentLike]
-"""The path under test: a volume in, a label for each calcified voxel out; may raise ``RefusedError``."""
+Assign = Callable[[Volume, Rule], AssignmentLike]
+"""The path under test: a volume and the rule that will count in, a label for each calcified voxel out; may raise
+``RefusedError``."""
 
 Progress = Callable[[CaseMeasures], None]
 """Told of every case as it is done."""
@@ -98,7 +99,8 @@ def evaluate(
     out : folder for ``evaluation.json``, ``cases.csv``, ``lesions.csv``, ``strata.csv``, ``report.html``,
         ``pictures/`` and ``cases/``; cases already measured there under the same provenance are kept.
     name : of the family or dataset; a name in ``CRITERIA`` gets its verdicts.
-    rule : the counting rule of truth and prediction.
+    rule : the counting rule of truth and prediction, as named; like the product, it is adapted to the tube voltage of
+        a study whose facts tell it.
     provenance : what identifies the path under test; another one starts afresh.
     progress : called after each case.
 
@@ -129,9 +131,10 @@ def run_case(study: LabelledStudy | UnreadStudy, assign: Assign, rule: Rule, out
     """Measure one case; a refusal or a fault of the path under test is a measure too."""
     if isinstance(study, UnreadStudy):
         return CaseMeasures(study.id, "failed", study.message)
+    rule, _ = adapt(rule, study.facts.get("kvp"), bool(study.facts.get("tin_filter")))
     started = time.perf_counter()
     try:
-        assignment = assign(study.volume)
+        assignment = assign(study.volume, rule)
     except RefusedError as refusal:
         return CaseMeasures(study.id, "refused", str(refusal), dict(study.facts))
     except CacsegError as fault:

@@ -218,12 +218,12 @@ def case_version(path: Path) -> str | None:
 def phantom_version() -> str:
     """Give a checksum of the code that makes the patients: families are the same only where it is."""
     import cacseg.data.phantom
-    from cacseg.evaluation import shift
+    from cacseg.evaluation import scan_facts, shift
 
     folder = Path(cacseg.data.phantom.__file__).parent
     digest = hashlib.sha256()
     sources = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    for source in [*sources, Path(shift.__file__)]:
+    for source in [*sources, Path(shift.__file__), Path(scan_facts.__file__)]:
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

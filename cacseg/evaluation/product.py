@@ -8,13 +8,12 @@ from cacseg.errors import RefusedError
 from cacseg.evaluation.case import AssignmentLike
 from cacseg.evaluation.evaluate import Assign
 from cacseg.findings import refused
-from cacseg.scoring import RULES, Rule
+from cacseg.scoring import Rule
 from cacseg.volume import Volume
 
 
 def product_path(
     release_name: str | None = None,
-    rule: Rule = RULES["literature"],
     threads: int = DEFAULT_THREADS,
     engine: Engine = DEFAULT_ENGINE,
 ) -> tuple[Assign, Mapping[str, Any]]:
@@ -23,7 +22,6 @@ def product_path(
     Parameters
     ----------
     release_name : name or folder of a release; ``None`` takes the default one.
-    rule : its threshold decides which voxels are candidates.
     threads, engine : what computes the network's answer.
 
     Raises
@@ -34,7 +32,7 @@ def product_path(
 
     release = load_release(release_name, threads=threads, engine=engine)
 
-    def run(volume: Volume) -> AssignmentLike:
+    def run(volume: Volume, rule: Rule) -> AssignmentLike:
         assignment = assign(volume, release, rule_threshold_hu=rule.threshold_hu)
         if refused(assignment.findings):
             raise RefusedError("; ".join(f"{finding.code}: {finding.message}" for finding in assignment.findings))

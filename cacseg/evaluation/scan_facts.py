@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from cacseg.data.readers.labelled_study import LabelledStudy
+from cacseg.scoring import RULES, adapt
 
 if TYPE_CHECKING:
     from cacseg.data.phantom import Scan
@@ -15,6 +18,7 @@ PROTOCOL_FACTS: Final[Mapping[str, str]] = {
     "field_of_view_mm": "field_of_view_mm",
     "kernel_name": "kernel",
     "kvp": "kvp",
+    "tin_filter": "tin_filter",
     "gated": "gated",
 }
 """Field of the scanning protocol -> fact."""
@@ -36,10 +40,15 @@ def study_of_scan(scan: "Scan", case_id: str) -> LabelledStudy:
     ----------
     scan : of ``cacseg.data.phantom``.
     case_id : id of the study.
+
+    Returns
+    -------
+    LabelledStudy, labelled down to the lowest HU that the rules count at 120 kVp or at the voltage of the scan.
     """
-    return LabelledStudy(
-        id=case_id, volume=scan.volume, labels=scan.labels.voxels, label_scope="dense", facts=scan_facts(scan)
-    )
+    rule, _ = adapt(RULES["literature"], scan.protocol.kvp, scan.protocol.tin_filter)
+    counted = scan.volume.voxels >= min(rule.threshold_hu, RULES["literature"].threshold_hu)
+    labels = np.where(counted, scan.owners.voxels, np.uint8(0))
+    return LabelledStudy(id=case_id, volume=scan.volume, labels=labels, label_scope="dense", facts=scan_facts(scan))
 
 
 def scan_facts(scan: "Scan") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Bands into which cases are sorted, so that a weakness of one kind of scan does not hide in the mean.
 
 Facts that a case may carry (``LabelledStudy.facts``): ``noise_sd_hu``, ``slice_thickness_mm``,
-``slice_increment_mm``, ``field_of_view_mm``, ``kernel``, ``kvp``, ``gated``, ``dominance``, ``bmi``,
+``slice_increment_mm``, ``field_of_view_mm``, ``kernel``, ``kvp``, ``tin_filter``, ``gated``, ``dominance``, ``bmi``,
 ``epicardial_fat_mm``. A fact that is unknown is absent, and the case then joins no band of it.
 """
 
@@ -57,7 +57,8 @@ def bands_of(case: CaseMeasures) -> dict[str, str]:
     for fact in NAMED_FACTS:
         value = case.facts.get(fact)
         if value is not None:
-            found[fact] = _named(value)
+            tin = "Sn" if fact == "kvp" and case.facts.get("tin_filter") else ""
+            found[fact] = tin + _named(value)
     return found
 
 

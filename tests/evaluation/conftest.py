@@ -52,7 +52,7 @@ class Oracle:
         self.by_volume = {id(study.volume): study for study in studies}
         self.spoil, self.confidence, self.asked = spoil, confidence, []
 
-    def __call__(self, volume):
+    def __call__(self, volume, rule):
         study = self.by_volume[id(volume)]
         self.asked.append(study.id)
         labels = self.spoil(study.labels.copy())

@@ -9,6 +9,7 @@ import pytest
 from cacseg.errors import RefusedError, UsageError
 from cacseg.evaluation import command, families, product
 from cacseg.findings import Finding, Severity
+from cacseg.scoring import RULES, adapt
 from cacseg.vessels import Label
 
 
@@ -28,8 +29,8 @@ class Lines(list):
 def no_model(monkeypatch, fake_assignment):
     """A path under test that calls every bright voxel LAD."""
 
-    def path(name, rule, threads, engine):
-        def assign(volume):
+    def path(name, threads, engine):
+        def assign(volume, rule):
             return fake_assignment(np.where(volume.voxels >= rule.threshold_hu, Label.LAD, 0).astype(np.uint8))
 
         return assign, {"model": {"name": name or "default", "sha256": "0"}, "threads": threads, "engine": engine}
@@ -126,7 +127,7 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
 
     class Release:
         name, sha256, threads, engine = "r", "ab", 2, "onnxruntime"
-        decision: ClassVar = {"most_air": 0.3}
+        decision: ClassVar = {"keep_probability": 0.3}
 
     class Assigned:
         labels, confidence = studies[0].labels, None
@@ -141,13 +142,13 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
     monkeypatch.setattr(cacseg.infer, "load_release", lambda *_, **__: Release, raising=False)
     monkeypatch.setattr(cacseg.infer, "assign", assign, raising=False)
     run, identity = product.product_path()
-    assert run(studies[0].volume) is Assigned
-    assert asked == {"threshold": 130}
+    assert run(studies[0].volume, adapt(RULES["literature"], 100.0)[0]) is Assigned
+    assert asked == {"threshold": 145}
     assert identity == {
-        "model": {"name": "r", "sha256": "ab", "decision": {"most_air": 0.3}},
+        "model": {"name": "r", "sha256": "ab", "decision": {"keep_probability": 0.3}},
         "threads": 2,
         "engine": "onnxruntime",
     }
     Assigned.findings = (Finding("heart-cut", Severity.REFUSAL, "the heart is cut off", "rescan"),)
     with pytest.raises(RefusedError, match="heart-cut: the heart is cut off"):
-        run(studies[0].volume)
+        run(studies[0].volume, RULES["literature"])

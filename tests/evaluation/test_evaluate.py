@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cacseg.data.readers import UnreadStudy
 from cacseg.errors import RefusedError, UnreadableError, UsageError
 from cacseg.evaluation import evaluate, finished_ids
 from cacseg.evaluation.evaluate import case_path
-from cacseg.scoring import RULES
+from cacseg.scoring import RULES, adapt, score
 from cacseg.vessels import Label
 
 
@@ -96,8 +97,8 @@ def test_another_model_starts_afresh(tmp_path, studies, oracle):
 def test_refusals_faults_and_unread_studies_are_counted_with_their_reason(tmp_path, studies, oracle):
     knowing = oracle(studies)
 
-    def assign(volume):
-        assignment = knowing(volume)
+    def assign(volume, rule):
+        assignment = knowing(volume, rule)
         if knowing.asked[-1] == studies[0].id:
             raise RefusedError("heart not covered")
         if knowing.asked[-1] == studies[1].id:
@@ -114,8 +115,27 @@ def test_refusals_faults_and_unread_studies_are_counted_with_their_reason(tmp_pa
     assert "file 7 is damaged" in (tmp_path / "report.html").read_text()
 
 
+def test_both_scores_follow_the_voltage_as_the_product_does(tmp_path, study_maker, fake_assignment):
+    facts = {"at-100": {"kvp": 100.0}, "tin": {"kvp": 150, "tin_filter": True}, "at-120": {"kvp": 120}, "untold": {}}
+    cases = [replace(study_maker(3, facts=known), id=name) for name, known in facts.items()]
+    thresholds = []
+
+    def assign(volume, rule):
+        thresholds.append(rule.threshold_hu)
+        return fake_assignment(np.where(volume.voxels >= rule.threshold_hu, Label.LAD, 0).astype(np.uint8))
+
+    found = {case.id: case for case in evaluate(cases, assign, tmp_path).cases}
+    assert thresholds == [145, 92, 130, 130]
+    for study in cases:
+        rule, _ = adapt(RULES["literature"], study.facts.get("kvp"), bool(study.facts.get("tin_filter")))
+        truth = score(study.volume, study.volume.with_voxels(study.labels), rule)
+        assert found[study.id].truth["total"] == truth.total.agatston > 0
+    assert found["tin"].truth["total"] > found["at-100"].truth["total"]
+    assert found["untold"].truth == found["at-120"].truth
+
+
 def test_an_unknown_fault_is_not_swallowed(tmp_path, studies):
-    def assign(volume):
+    def assign(volume, rule):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -123,7 +143,7 @@ def test_an_unknown_fault_is_not_swallowed(tmp_path, studies):
 
 
 def test_all_refused_still_has_a_report(tmp_path, studies):
-    def assign(volume):
+    def assign(volume, rule):
         raise RefusedError("no")
 
     evaluation = evaluate(studies[:2], assign, tmp_path, name="gated")

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -15,8 +17,10 @@ from cacseg.evaluation.families import (
     read_case,
     write_case,
 )
+from cacseg.evaluation.scan_facts import study_of_scan
 from cacseg.evaluation.shift import BEYOND, shift_overrides
 from cacseg.vessels import CORONARY
+from cacseg.volume import Volume
 
 
 def test_families_are_as_large_as_promised_and_share_no_seed():
@@ -48,6 +52,26 @@ def test_shifted_facts_lie_outside_what_training_draws():
         assert 2 <= len(overrides.keys() - {"margin_mm"}) <= 6
         for name, value in overrides.items():
             assert name == "margin_mm" or any(low <= value <= high for low, high in BEYOND[name])
+
+
+def test_a_scan_is_labelled_down_to_what_its_voltage_counts():
+    hu = np.array([[[91, 92, 129, 130, 144, 145, 400]]], np.int16)
+    owners = np.array([[[1, 2, 2, 2, 2, 2, 0]]], np.uint8)
+    volume = Volume.axial(hu, (3.0, 0.5, 0.5))
+
+    def labels(kvp, tin_filter):
+        protocol = SimpleNamespace(
+            kvp=kvp, tin_filter=tin_filter, to_dict=lambda: {"kvp": kvp, "tin_filter": tin_filter}
+        )
+        scan = SimpleNamespace(
+            volume=volume, owners=volume.with_voxels(owners), protocol=protocol, scene=SimpleNamespace(patient={})
+        )
+        study = study_of_scan(scan, "one")
+        assert study.facts == {"kvp": kvp, "tin_filter": tin_filter}
+        return study.labels.ravel().tolist()
+
+    assert labels(120, False) == labels(100, False) == [0, 0, 0, 2, 2, 2, 0]
+    assert labels(150, True) == [0, 2, 2, 2, 2, 2, 0]
 
 
 def test_about_a_quarter_of_the_shifted_scans_is_cut_off():

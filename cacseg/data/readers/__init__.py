@@ -30,6 +30,7 @@ __all__ = [
     "labelled_studies",
     "make_manifest",
     "merge_labels",
+    "parts_of",
     "read_labels",
     "read_manifest",
     "sources_of",
@@ -92,7 +93,7 @@ def labelled_studies(
     UnreadableError : the folder is not laid out as that dataset, or the manifest cannot be read.
     """
     sources = sources_of(dataset, root)
-    parts = _parts(dataset, sources, manifest)
+    parts = parts_of(dataset, sources, manifest)
     wanted = [source for source in sources if split is None or parts[source.id] == split]
     return _read(tuple(source for source in wanted[:count] if source.id not in skip), parts)
 
@@ -113,7 +114,18 @@ def make_manifest(dataset: str, root: Path) -> tuple[ManifestEntry, ...]:
     )
 
 
-def _parts(dataset: str, sources: tuple[StudySource, ...], manifest: Path | None) -> dict[str, Split]:
+def parts_of(dataset: str, sources: tuple[StudySource, ...], manifest: Path | None = None) -> dict[str, Split]:
+    """Give the part of each study, study id -> part.
+
+    Parameters
+    ----------
+    manifest : CSV of the parts; by hash of the patient where ``None``.
+
+    Raises
+    ------
+    UsageError : a study that the manifest does not name.
+    UnreadableError : the manifest cannot be read.
+    """
     if manifest is None:
         return {source.id: split_of(source.patient_id, dataset) for source in sources}
     entries = read_manifest(manifest)

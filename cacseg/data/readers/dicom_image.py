@@ -96,6 +96,7 @@ def acquisition_facts(acquisition: Acquisition, volume: Volume) -> dict[str, Any
         "field_of_view_mm": acquisition.field_of_view_mm,
         "kernel": acquisition.kernel,
         "kvp": acquisition.kvp,
+        "tin_filter": acquisition.tin_filter,
         "gated": None if acquisition.gated == "unknown" else acquisition.gated == "yes",
         "manufacturer": acquisition.manufacturer,
         "age_years": acquisition.patient.age_years,
