@@ -1,55 +1,20 @@
-"""Fine-tune a release's checkpoint on labelled studies, and show what became better and what worse.
+"""What fine-tuning made better and what worse: the guard.
 
-The guard scores the same studies with the release before and after through the inference path itself, so that
+It scores the same studies with the release before and after through the inference path itself, so that
 a gain on one hospital's scans that costs another family is seen before anybody uses the new weights.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.errors import RefusedError
+from cacseg.data.readers import LabelledStudy, merge_labels
+from cacseg.errors import UsageError
 from cacseg.infer import Release, assign
-from cacseg.infer.grid import axial_view
-from cacseg.infer.heart import find_heart
 from cacseg.scoring import RULES, category_of, score
-from cacseg.train.sample import Sample, sample_from_labels
 from cacseg.vessels import CORONARY
-from cacseg.volume import Volume
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelledStudy:
-    """One study of which somebody labelled the calcium.
-
-    Parameters
-    ----------
-    name : file name or UID; never a patient's name.
-    labels : values of ``Label`` on the grid of ``volume``, axes in any order.
-    group : what the guard sums up by, e.g. the source.
-    """
-
-    name: str
-    volume: Volume
-    labels: Volume
-    group: str = "all"
-
-
-def labelled_sample(study: LabelledStudy, release: Release) -> Sample:
-    """Make a training sample around the heart that the release's scout finds.
-
-    Raises
-    ------
-    RefusedError : no heart is found.
-    """
-    heart = find_heart(axial_view(study.volume), release.predict_heart, release.scout_grid)
-    if heart is None or not heart.plausible:
-        raise RefusedError(f"{study.name}: no heart was found; leave this study out of the fine-tuning.")
-    facts = {"source": study.name, "group": study.group}
-    return sample_from_labels(study.volume, study.labels, heart.centre_lps_mm, facts)
 
 
 def guard(studies: Iterable[LabelledStudy], before: Release, after: Release) -> dict[str, Any]:
@@ -57,7 +22,8 @@ def guard(studies: Iterable[LabelledStudy], before: Release, after: Release) -> 
 
     Parameters
     ----------
-    studies : not seen in fine-tuning.
+    studies : not seen in fine-tuning; ``facts["group"]``, where stated, is what they are summed up by. Arteries that
+        a dataset does not tell apart count as one.
     before, after : releases.
 
     Returns
@@ -65,29 +31,38 @@ def guard(studies: Iterable[LabelledStudy], before: Release, after: Release) -> 
     JSON-ready: per group and release the coronary voxel F1, the F1 of each artery, the mean absolute error of
     the Agatston score and the share of right categories; ``worse`` lists every figure that fell by more than
     0.005, and the studies whose category was right before and is wrong after.
+
+    Raises
+    ------
+    UsageError : no study.
     """
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for study in studies:
-        truth = study.labels.matched_to(study.volume)
+        group = str(study.facts.get("group", "all"))
         for side, release in (("before", before), ("after", after)):
-            rows.setdefault(study.group, {}).setdefault(side, []).append(_case(study, truth, release))
+            rows.setdefault(group, {}).setdefault(side, []).append(_case(study, release))
+    if not rows:
+        raise UsageError("There is no study to compare the releases on; give labelled ones that can be read.")
     groups = {name: {side: _summary(cases) for side, cases in sides.items()} for name, sides in rows.items()}
     return {"groups": groups, "worse": _worse(groups), "lost": _lost(rows)}
 
 
-def _case(study: LabelledStudy, truth: Volume, release: Release) -> dict[str, Any]:
-    found = assign(study.volume, release)
-    rule = RULES["literature"]
-    scored = score(study.volume, study.volume.with_voxels(found.labels), rule).total.agatston
-    expected = score(study.volume, truth, rule).total.agatston
-    counts = {"coronary": _counts(_coronary(truth.voxels), _coronary(found.labels))}
-    counts |= {vessel.name: _counts(truth.voxels == vessel, found.labels == vessel) for vessel in CORONARY}
+def _case(study: LabelledStudy, release: Release) -> dict[str, Any]:
+    found = merge_labels(assign(study.volume, release).labels, study.merged)
+    truth = merge_labels(study.labels, study.merged)
+    scored, expected = (_agatston(study, labels) for labels in (found, truth))
+    counts = {"coronary": _counts(_coronary(truth), _coronary(found))}
+    counts |= {vessel.name: _counts(truth == vessel, found == vessel) for vessel in CORONARY}
     return {
-        "name": study.name,
+        "name": study.id,
         "counts": counts,
         "error": abs(scored - expected),
         "right": category_of(scored) == category_of(expected),
     }
+
+
+def _agatston(study: LabelledStudy, labels: NDArray[np.uint8]) -> float:
+    return score(study.volume, study.volume.with_voxels(labels), RULES["literature"]).total.agatston
 
 
 def _coronary(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -1,7 +1,8 @@
 """What training minimises: calcium classes on candidate cells, arteries and tissue everywhere, the heart coarsely.
 
 Every term is masked where its target is unknown, so that patients with calcium labels only and densely labelled
-digital ones train together.
+digital ones train together. Where labels leave some classes open, e.g. whether what nobody marked as coronary is
+bone or a valve, the sum of these classes is taught.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cacseg.data.phantom.tissue import Tissue
-from cacseg.train.sample import TISSUE_CLASS, UNKNOWN
+from cacseg.train.sample import TISSUE_CLASS, UNKNOWN, likeliest_class, possible_classes
 from cacseg.vessels import Label
 
 AWAY: Final = (
@@ -69,7 +70,8 @@ def calcium_terms(
     Parameters
     ----------
     logits : (n, 10, slice, row, column).
-    target : (n, slice, row, column) uint8.
+    target : (n, slice, row, column) uint8 as in ``Sample``: a class, or a value that leaves several classes open. Of
+        the open ones the entropy takes the sum of the probabilities, and the Dice of each leaves the cell out.
     fraction : (n, slice, row, column) share of candidate voxels; fuller cells weigh more.
     tissue, territory : (n, slice, row / 2, column / 2) uint8 tissue classes and arteries nearby.
     """
@@ -79,7 +81,9 @@ def calcium_terms(
     if known.numel() == 0:
         zero = logits.sum() * 0.0
         return zero, zero
-    truth = target.reshape(-1)[known].long()
+    told = target.reshape(-1)[known].long()
+    allowed = torch.from_numpy(possible_classes()).to(logits.device)[told]
+    truth = torch.from_numpy(likeliest_class()).to(logits.device)[told].long()
     per_class = torch.tensor(weights.calcium_classes, device=logits.device)
     in_heart = _among(tissue, HEART_CLASSES)
     near = _unfolded(in_heart | ((territory > 0) & (territory != UNKNOWN)))[known]
@@ -91,17 +95,36 @@ def calcium_terms(
     background = torch.where(beside, per_class[0] + (weights.solid - per_class[0]) * share, lowest)
     weight = torch.where(truth == 0, background, per_class[truth])
     weight = torch.where((truth == int(Label.OTHER)) & near, weights.other_near, weight) * amount
-    each = functional.cross_entropy(scores, truth, reduction="none")
+    each = -scores.log_softmax(dim=1).masked_fill(~allowed, -torch.inf).logsumexp(dim=1)
     entropy = (weight * each).sum() / weight.sum().clamp_min(1e-6)
     amount = amount[:, None]
     probability = scores.softmax(dim=1)
-    hot = functional.one_hot(truth, classes).float()
+    sure = allowed.sum(dim=1, keepdim=True) == 1
+    hot = (allowed & sure).float()
+    decided = (~allowed | sure).float()
     shared = (amount * probability * hot).sum(dim=0)
-    either = (amount * (probability + hot)).sum(dim=0)
+    either = (amount * (probability * decided + hot)).sum(dim=0)
     present = hot.sum(dim=0)[1:] > 0
     loss = 1.0 - (2.0 * shared + 1.0) / (either + 1.0)
     overlap = loss[1:][present].mean() if present.any() else loss[1:].mean()
     return entropy, overlap
+
+
+def verdict(target: Tensor, classes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Tell which (n,) uint8 calcium targets are surely one of some classes, and which decide it either way.
+
+    Examples
+    --------
+    >>> from cacseg.train.sample import LM_OR_LAD, NOT_CORONARY
+    >>> lad, decided = verdict(torch.tensor([Label.LAD, Label.RCA, LM_OR_LAD, NOT_CORONARY]), (Label.LAD,))
+    >>> lad.tolist(), decided.tolist()
+    ([True, False, False, False], [True, True, False, True])
+    """
+    allowed = torch.from_numpy(possible_classes()).to(target.device)[target.long()]
+    inside = torch.zeros(allowed.shape[1], dtype=torch.bool, device=target.device)
+    inside[list(classes)] = True
+    within, without = (allowed & inside).any(dim=1), (allowed & ~inside).any(dim=1)
+    return within & ~without, within != without
 
 
 def _among(tissue: Tensor, classes: tuple[int, ...]) -> Tensor:

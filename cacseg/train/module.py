@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from lightning import LightningModule
@@ -12,9 +12,12 @@ from torch import Tensor
 from cacseg.models import CalciumNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
 from cacseg.train.data import Batch
-from cacseg.train.loss import LossWeights, calcium_terms, dense_term, heart_term
-from cacseg.train.sample import UNKNOWN
-from cacseg.vessels import Label
+from cacseg.train.loss import LossWeights, calcium_terms, dense_term, heart_term, verdict
+from cacseg.train.sample import METAL, UNKNOWN
+from cacseg.vessels import CORONARY, Label
+
+COUNTED: Final = (CORONARY, *((label,) for label in Label if label not in (0, Label.OTHER)), (Label.OTHER, METAL))
+"""Classes of each F1 that validation logs: coronary calcium, then every label."""
 
 
 class CalciumModule(LightningModule):
@@ -96,17 +99,17 @@ class CalciumModule(LightningModule):
         self.log("val/loss", torch.stack(list(terms.values())).sum(), batch_size=1, prog_bar=True)
         known = batch["calcium"] != UNKNOWN
         weight = batch["cells"][:, 1][known].float().cpu()
-        truth = batch["calcium"][known].long().clamp_max(int(Label.OTHER)).cpu()
+        target = batch["calcium"][known].cpu()
         guess = with_metal_as_other(logits).argmax(dim=1)[known].cpu()
-        for label in range(1, len(Label)):
-            is_truth, is_guess = truth == label, guess == label
-            self.counts[label, 0] += weight[is_truth & is_guess].sum()
-            self.counts[label, 1] += weight[~is_truth & is_guess].sum()
-            self.counts[label, 2] += weight[is_truth & ~is_guess].sum()
-        cor_truth, cor_guess = (truth >= 1) & (truth <= 4), (guess >= 1) & (guess <= 4)
-        self.counts[0] += torch.stack(
-            [weight[a & b].sum() for a, b in ((cor_truth, cor_guess), (~cor_truth, cor_guess), (cor_truth, ~cor_guess))]
-        )
+        for place, classes in enumerate(COUNTED):
+            is_truth, decided = verdict(target, classes)
+            is_guess = torch.isin(guess, torch.tensor(classes))
+            self.counts[place] += torch.stack(
+                [
+                    weight[decided & each].sum()
+                    for each in (is_truth & is_guess, ~is_truth & is_guess, is_truth & ~is_guess)
+                ]
+            )
 
     def on_validation_epoch_end(self) -> None:
         """Log the F1 of coronary calcium and of every class."""

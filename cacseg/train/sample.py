@@ -5,6 +5,7 @@ training can shift it without resampling the scan again.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from cacseg.data.phantom.scene import Branch, Deposit
 from cacseg.data.phantom.tissue import Tissue
+from cacseg.data.readers import LabelScope
 from cacseg.infer.grid import (
     CANDIDATE_HU,
     HEART_GRID,
@@ -26,7 +28,7 @@ from cacseg.infer.grid import (
     model_input,
     scout_input,
 )
-from cacseg.vessels import Label
+from cacseg.vessels import EXTRACORONARY, Label
 from cacseg.volume import Volume
 
 MARGIN_CELLS: Final = (4, 12, 12)
@@ -41,6 +43,22 @@ UNKNOWN: Final = 255
 
 METAL: Final = len(Label)
 """Other calcium that is metal: a stent lies where plaque does and is as dense; it is learned as its own class."""
+
+NOT_CORONARY: Final = 254
+"""A candidate that nobody marked where only coronary calcium was marked: noise, bone, a valve, metal."""
+
+LM_OR_LAD: Final = 253
+"""Marked where the left main is counted as LAD."""
+
+OTHER_OR_METAL: Final = 252
+"""Other calcium that a person marked: readers do not tell metal apart."""
+
+LEFT_OPEN: Final[Mapping[int, tuple[int, ...]]] = {
+    NOT_CORONARY: (Label.BACKGROUND, *EXTRACORONARY, METAL),
+    LM_OR_LAD: (Label.LAD, Label.LM),
+    OTHER_OR_METAL: (Label.OTHER, METAL),
+}
+"""Classes among which such a target does not decide, the commonest first."""
 
 METAL_REACH_MM: Final = 4.5
 """Cells of other calcium within this distance of a wire or strut are metal: half a cell and the blur."""
@@ -94,7 +112,8 @@ class Sample:
     hu : (slice, row, column) int16 mean HU of the cells.
     at : (n,) int32 flat indices of the cells that hold candidate voxels.
     fraction, excess : (n,) float32, the other two channels there.
-    calcium : (n,) uint8 ``Label`` of most candidates of the cell, or ``METAL``; ``UNKNOWN`` where nobody labelled.
+    calcium : (n,) uint8 ``Label`` of most candidates of the cell, or ``METAL``; a value of ``LEFT_OPEN`` where labels
+        do not say which, ``UNKNOWN`` where nobody labelled.
     territory, tissue : (slice, row / 2, column / 2) uint8; ``UNKNOWN`` where not known.
     scout : (slice, row, column) int16 HU on the coarse grid.
     heart : uint8, same shape: 1 heart, 0 not, ``UNKNOWN``.
@@ -151,7 +170,13 @@ def sample_from_scan(scan: Any, facts: dict[str, Any]) -> Sample:
 
 
 def sample_from_labels(
-    volume: Volume, labels: Volume, centre_lps_mm: NDArray[np.float64], facts: dict[str, Any]
+    volume: Volume,
+    labels: Volume,
+    centre_lps_mm: NDArray[np.float64],
+    facts: dict[str, Any],
+    *,
+    scope: LabelScope = "calcium",
+    merged: Mapping[Label, Label] | None = None,
 ) -> Sample:
     """Make a sample from a patient of whom only calcium is labelled; the dense targets stay unknown.
 
@@ -159,24 +184,62 @@ def sample_from_labels(
     ----------
     volume, labels : HU and ``Label`` values on the same grid.
     centre_lps_mm : middle of the heart, e.g. from a release's scout.
+    scope, merged : how far the labels reach, and arteries they do not tell apart; see
+        ``cacseg.data.readers.LabelledStudy``.
     """
     view = axial_view(volume)
     grid = model_input(view, centre_lps_mm, CACHED_GRID)
     scout = scout_input(view, view.to_world([(np.array(view.shape) - 1) / 2])[0])
     at = np.flatnonzero(grid.cells[1] > 0).astype(np.int32)
+    calcium = cell_labels(view, axial_array(labels.matched_to(volume).voxels, volume.affine), grid, at)
     coarse_shape = (CACHED_GRID.shape[0], CACHED_GRID.shape[1] // 2, CACHED_GRID.shape[2] // 2)
     return Sample(
         hu=np.rint(grid.cells[0]).astype(np.int16),
         at=at,
         fraction=grid.cells[1].reshape(-1)[at],
         excess=grid.cells[2].reshape(-1)[at],
-        calcium=cell_labels(view, axial_array(labels.matched_to(volume).voxels, volume.affine), grid, at),
+        calcium=_told(scope, merged or {})[calcium],
         territory=np.full(coarse_shape, UNKNOWN, np.uint8),
         tissue=np.full(coarse_shape, UNKNOWN, np.uint8),
         scout=np.rint(scout.cells[0]).astype(np.int16),
         heart=np.full(SCOUT_GRID.shape, UNKNOWN, np.uint8),
         facts=facts,
     )
+
+
+def _told(scope: LabelScope, merged: Mapping[Label, Label]) -> NDArray[np.uint8]:
+    """Give the (256,) uint8 target of each ``Label`` that a person set, and of ``UNKNOWN``."""
+    table = np.arange(UNKNOWN + 1, dtype=np.uint8)
+    table[Label.OTHER] = OTHER_OR_METAL
+    if scope == "coronary":
+        table[Label.BACKGROUND] = NOT_CORONARY
+    for kept in set(merged.values()):
+        group = {kept, *(label for label, target in merged.items() if target == kept)}
+        table[list(group)] = next((code for code, open_ in LEFT_OPEN.items() if set(open_) == group), UNKNOWN)
+    return table
+
+
+def possible_classes() -> NDArray[np.bool_]:
+    """Give the (256, 10) table of the classes that a calcium target allows; ``UNKNOWN`` and unused values allow all.
+
+    Examples
+    --------
+    >>> np.flatnonzero(possible_classes()[LM_OR_LAD]).tolist(), np.flatnonzero(possible_classes()[Label.RCA]).tolist()
+    ([1, 2], [4])
+    """
+    table = np.ones((UNKNOWN + 1, METAL + 1), bool)
+    table[: METAL + 1] = np.eye(METAL + 1, dtype=bool)
+    for code, classes in LEFT_OPEN.items():
+        table[code] = np.isin(np.arange(METAL + 1), classes)
+    return table
+
+
+def likeliest_class() -> NDArray[np.uint8]:
+    """Give the (256,) table of the commonest class that a calcium target allows; ``UNKNOWN`` stays."""
+    table = np.arange(UNKNOWN + 1, dtype=np.uint8)
+    for code, classes in LEFT_OPEN.items():
+        table[code] = classes[0]
+    return table
 
 
 def box_centre(heart: NDArray[np.uint8], scout: GridInput) -> NDArray[np.float64]:

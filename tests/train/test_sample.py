@@ -8,8 +8,11 @@ import pytest
 from cacseg.data.phantom.scene import Deposit
 from cacseg.train.sample import (
     CACHED_GRID,
+    LM_OR_LAD,
     METAL,
     METAL_REACH_MM,
+    NOT_CORONARY,
+    OTHER_OR_METAL,
     UNKNOWN,
     Sample,
     load,
@@ -105,6 +108,28 @@ def test_a_patient_with_calcium_labels_only_has_unknown_dense_targets(scan_of: S
     assert (sample.heart == UNKNOWN).all()
     assert (sample.calcium == Label.LAD).any() == (scan.labels.voxels == Label.LAD).any()
     assert set(np.unique(sample.calcium)) <= {*np.unique(scan.labels.voxels).tolist(), UNKNOWN}
+
+
+def test_labels_that_leave_classes_open_say_so(scan_of: ScanOf) -> None:
+    scan = scan_of(3)
+    labels = scan.labels.voxels.copy()
+    candidates = np.argwhere(scan.volume.voxels >= 300)
+    for label, part in zip((Label.LM, Label.LAD, Label.OTHER), np.array_split(candidates, 3), strict=True):
+        labels[tuple(part.T)] = label
+    marked = scan.labels.with_voxels(labels)
+    usual, coronary, merged, unusual = (
+        sample_from_labels(scan.volume, marked, np.zeros(3), {}, scope=scope, merged=arteries).calcium
+        for scope, arteries in (
+            ("calcium", None),
+            ("coronary", None),
+            ("calcium", {Label.LM: Label.LAD}),
+            ("calcium", {Label.LCX: Label.RCA}),
+        )
+    )
+    assert {Label.BACKGROUND, Label.LM, Label.LAD, OTHER_OR_METAL} <= set(np.unique(usual).tolist())
+    assert np.array_equal(coronary, np.where(usual == Label.BACKGROUND, NOT_CORONARY, usual))
+    assert np.array_equal(merged, np.where(np.isin(usual, (Label.LM, Label.LAD)), LM_OR_LAD, usual))
+    assert np.array_equal(unusual, np.where(np.isin(usual, (Label.LCX, Label.RCA)), UNKNOWN, usual))
 
 
 def test_labels_in_another_orientation_are_matched(scan_of: ScanOf) -> None:

@@ -34,8 +34,8 @@ class Coca:
     def __init__(self, root, ct_writer, volume):
         self.root, self.ct_writer, self.volume = root, ct_writer, volume
         self.base = root / "Gated_release_final"
-        (self.base / "calcium_xml").mkdir(parents=True)
-        (self.base / "patient").mkdir()
+        (self.base / "calcium_xml").mkdir(parents=True, exist_ok=True)
+        (self.base / "patient").mkdir(exist_ok=True)
 
     def add(self, number, *images, descending=False, folder="Pro_Gated_CS_3.0_I30f_3_70%"):
         self.ct_writer(self.base / "patient" / str(number) / folder, self.volume, descending=descending)
