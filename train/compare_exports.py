@@ -1,15 +1,18 @@
-"""Compare the released network in fp32, fp16, int8, pruned, and with OpenVINO: speed, size, classes changed.
+"""Compare the released network in fp32, fp16, int8, pruned, and with OpenVINO: speed, size, classes, final scores.
 
-    python train/compare_exports.py models/cacseg-unet-1 data/cache/validation2 --volumes 6
+    python train/compare_exports.py models/cacseg-unet-1 data/cache/validation2 --volumes 6 --patients 10
 
-Prints one row of JSON per variant. "cells_changed" counts candidate cells whose most likely class differs from
-fp32; the release stays fp32 unless a variant changes none and is faster.
+Prints one row of JSON per variant. "cells_changed" and "arteries_changed" count candidate cells whose most likely class
+or nearest artery differs from fp32, "scores_changed" digital patients of whom the Agatston score of any artery differs,
+"largest_score_change" by how much; the release stays fp32 unless a variant changes no score and is faster.
 """
 
 import argparse
 import json
 import tempfile
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,17 +21,39 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
+from cacseg.cli.options import positive
+from cacseg.engines import DEFAULT_ENGINE, Engine
 from cacseg.errors import MissingExtraError
+from cacseg.infer import load_release
 from cacseg.infer.engine import open_session
+from cacseg.infer.release import Release
 from cacseg.train.augment import example
-from cacseg.train.data import samples_in
+from cacseg.train.parity import Difference, VesselScores, described, digital_patients, score_changes, vessel_scores
 from cacseg.train.sample import load
+from cacseg.train.sources import samples_in
+from cacseg.volume import Volume
 
 PRUNED_SHARE = 0.2
 CONVOLUTION_AXES = 5
 
-Answers = list[NDArray[np.float32]]
+Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Logits of calcium and of territory."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What a network answers.
+
+    Parameters
+    ----------
+    answers : for each volume.
+    seconds : median of a volume.
+    scores : of each patient.
+    """
+
+    answers: list[Answer]
+    seconds: float
+    scores: list[VesselScores]
 
 
 def fp16(source: Path, target: Path) -> None:
@@ -57,35 +82,45 @@ def pruned(source: Path, target: Path, share: float = PRUNED_SHARE) -> None:
     onnx.save(model, target)
 
 
-def run(path: Path, volumes: Answers, engine: Engine = DEFAULT_ENGINE) -> tuple[Answers, float]:
-    """Run a network as the product does; gives the calcium logits and the median seconds a volume."""
-    session = open_session(path.read_bytes(), DEFAULT_THREADS, engine)
-    session.run(["calcium"], {"cells": volumes[0]})
+def run(
+    release: Release,
+    path: Path,
+    volumes: Sequence[NDArray[np.float32]],
+    patients: Sequence[Volume],
+    engine: Engine = DEFAULT_ENGINE,
+) -> Run:
+    """Run a calcium network as the product does.
+
+    Parameters
+    ----------
+    release : everything but that network.
+    path : of its ONNX file.
+    volumes : (1, 3, slice, row, column) float32 cells.
+    patients : scans to score, HU.
+    """
+    tried = replace(release, calcium_session=open_session(path.read_bytes(), release.threads, engine))
+    tried.predict(volumes[0])  # the first answer is slower
     answers, seconds = [], []
     for cells in volumes:
         start = perf_counter()
-        answers.extend(session.run(["calcium"], {"cells": cells}))
+        answers.append(tried.predict(cells))
         seconds.append(perf_counter() - start)
-    return answers, float(np.median(seconds))
+    return Run(answers, float(np.median(seconds)), [vessel_scores(scan, tried) for scan in patients])
 
 
-def row(name: str, path: Path, found: tuple[Answers, float], expected: Answers, volumes: Answers) -> dict[str, Any]:
+def row(name: str, path: Path, found: Run, expected: Run, volumes: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
     """Compare one variant with fp32."""
-    changed = cells = 0
-    largest = 0.0
-    for mine, theirs, volume in zip(found[0], expected, volumes, strict=True):
-        candidate = volume[:, 1] > 0
-        cells += int(candidate.sum())
-        changed += int((mine.argmax(axis=1) != theirs.argmax(axis=1))[candidate].sum())
-        largest = max(largest, float(np.abs(mine - theirs).max()))
+    heads = Difference(), Difference()
+    for mine, theirs, cells in zip(found.answers, expected.answers, volumes, strict=True):
+        for head, answer, reference in zip(heads, mine, theirs, strict=True):
+            head.add(reference, answer, cells)
     return {
         "variant": name,
-        "seconds": round(found[1], 3),
+        "seconds": round(found.seconds, 3),
         "megabytes": round(path.stat().st_size / 1e6, 2),
         "megabytes_zipped": round(len(zlib.compress(path.read_bytes())) / 1e6, 2),
-        "largest_difference": largest,
-        "candidate_cells": cells,
-        "cells_changed": changed,
+        **described(*heads),
+        **score_changes(zip(expected.scores, found.scores, strict=True)),
     }
 
 
@@ -94,29 +129,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("release", type=Path)
     parser.add_argument("samples", type=Path, help="folder of cached samples")
-    parser.add_argument("--volumes", type=int, default=6)
+    parser.add_argument("--volumes", type=positive, default=6, help="whose logits are compared (default: %(default)s)")
+    parser.add_argument(
+        "--patients", type=positive, default=10, help="digital ones whose scores are compared (default: %(default)s)"
+    )
     given = parser.parse_args()
-    source = given.release / "calcium.onnx"
+    release = load_release(given.release)
+    source = release.folder / release.metadata["cacseg"]["files"]["calcium"]
     rng = np.random.default_rng(0)
     volumes = [example(load(path), None, rng).cells[None] for path in samples_in(given.samples)[: given.volumes]]
-    baseline = run(source, volumes)
-    print(json.dumps(row("fp32", source, baseline, baseline[0], volumes)))
+    patients = list(digital_patients(given.patients))
+    baseline = run(release, source, volumes, patients)
+    print(json.dumps(row("fp32", source, baseline, baseline, volumes)), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, make in (("fp16", fp16), ("int8", int8), ("pruned", pruned)):
             target = Path(folder) / f"{name}.onnx"
             try:
                 make(source, target)
-                found = run(target, volumes)
+                found = run(release, target, volumes, patients)
             except Exception as error:  # each converter has its own failures; they are the result here
-                print(json.dumps({"variant": name, "failed": repr(error)[:200]}))
+                print(json.dumps({"variant": name, "failed": repr(error)[:200]}), flush=True)
                 continue
-            print(json.dumps(row(name, target, found, baseline[0], volumes)))
+            print(json.dumps(row(name, target, found, baseline, volumes)), flush=True)
     try:
-        found = run(source, volumes, "openvino")
+        found = run(release, source, volumes, patients, "openvino")
     except MissingExtraError as error:
         print(json.dumps({"variant": "openvino-fp32", "failed": str(error)}))
     else:
-        print(json.dumps(row("openvino-fp32", source, found, baseline[0], volumes)))
+        print(json.dumps(row("openvino-fp32", source, found, baseline, volumes)))
 
 
 if __name__ == "__main__":

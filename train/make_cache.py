@@ -20,22 +20,13 @@ from tqdm import tqdm
 HIGHEST_SEED = 999_999
 
 
-def make(family: str, settings: dict[str, Any], seed: int, folder: Path) -> float:
+def make(family: Any, settings: dict[str, Any], seed: int, folder: Path) -> float:
     """Digital patient to cached sample; gives the seconds it took."""
-    from cacseg.data.phantom import digital_patient
-    from cacseg.train.sample import sample_from_scan, save
+    from cacseg.train.sample import save
+    from cacseg.train.sources import patient_sample
 
     start = perf_counter()
-    scan = digital_patient(seed, family=family, **settings)
-    scoring = scan.scoring()
-    facts = {
-        "family": family,
-        "settings": settings,
-        "seed": seed,
-        "spacing_mm": scan.volume.spacing_mm,
-        "agatston": {vessel.name: score.agatston for vessel, score in scoring.vessels.items()},
-    }
-    save(sample_from_scan(scan, facts), folder / f"{family}-{seed:07d}.npz")
+    save(patient_sample(family, seed, settings), folder / f"{family}-{seed:07d}.npz")
     return perf_counter() - start
 
 

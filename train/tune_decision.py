@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cacseg.evaluation.scan_facts import study_of_scan
 from cacseg.evaluation.summary import agree
 from cacseg.infer import load_release
 from cacseg.infer.assign import sampled
@@ -27,11 +28,12 @@ from cacseg.infer.grid import axial_array, axial_view
 from cacseg.infer.heart import find_heart
 from cacseg.infer.release import METADATA
 from cacseg.infer.sampling import Samples
-from cacseg.scoring import RULES, category_of, score
+from cacseg.scoring import RULES, Rule, adapt, category_of, score
+from cacseg.train.sources import Family
 from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
 
-FIRST_SEED = {"gated": 900_301, "chest": 900_401, "shifted": 900_501}
+FIRST_SEED: dict[Family, int] = {"gated": 900_301, "chest": 900_401, "shifted": 900_501}
 """At most 100 patients of each."""
 
 CHOICES = {
@@ -73,6 +75,7 @@ class Seen:
     ----------
     at, truth : (n,) flat indices of the voxels that are labelled or may become so, and their true labels.
     agatston : true score of each artery.
+    rule : what counted it, adapted to the voltage of the scan.
     """
 
     view: Volume
@@ -80,25 +83,29 @@ class Seen:
     truth: NDArray[np.uint8]
     samples: Samples
     agatston: dict[Label, float]
+    rule: Rule
 
 
-def see(job: tuple[str, int, str]) -> Seen | None:
+def see(job: tuple[Family, int, str]) -> Seen | None:
     """Scan a patient and run the networks; ``None`` where no heart is found."""
     from cacseg.data.phantom import digital_patient
 
     family, seed, folder = job
     release = load_release(folder, threads=1)
     scan = digital_patient(seed, family=family)
-    view = axial_view(scan.volume)
-    truth = np.ascontiguousarray(axial_array(scan.labels.voxels, scan.labels.affine))
+    study = study_of_scan(scan, f"{family}-{seed}")
+    rule, _ = adapt(RULES["literature"], scan.protocol.kvp, scan.protocol.tin_filter)
+    view = axial_view(study.volume)
+    truth = np.ascontiguousarray(axial_array(study.labels, study.volume.affine))
     heart = find_heart(view, release.predict_heart, release.scout_grid)
     if heart is None or not heart.plausible:
         return None
-    samples = sampled(view, heart, release, 130.0, {})
+    samples = sampled(view, heart, release, rule.threshold_hu, {})
     at = np.union1d(samples.voxels, np.flatnonzero(truth))
-    scoring = score(view, view.with_voxels(truth), RULES["literature"])
+    counted = np.flatnonzero(view.voxels.reshape(-1)[at] >= rule.threshold_hu)
+    scoring = score(view, view.with_voxels(truth), rule)
     agatston = {vessel: scoring.vessels[vessel].agatston for vessel in CORONARY}
-    return Seen(view, at, truth.reshape(-1)[at], samples, agatston)
+    return Seen(view, at[counted], truth.reshape(-1)[at[counted]], samples, agatston, rule)
 
 
 def worth(patients: Sequence[Seen], decision: Decision) -> dict[str, float]:
@@ -115,7 +122,7 @@ def worth(patients: Sequence[Seen], decision: Decision) -> dict[str, float]:
             hit[row] += both
             false[row] += int(guess.sum()) - both
             missed[row] += int(truth.sum()) - both
-        scoring = score(one.view, one.view.with_voxels(labels), RULES["literature"])
+        scoring = score(one.view, one.view.with_voxels(labels), one.rule)
         found, expected = scoring.total.agatston, sum(one.agatston.values())
         right += category_of(found) == category_of(expected)
         patients_close += bool(agree(found, expected))

@@ -1,7 +1,7 @@
 """A model release: a folder with two ONNX files, their metadata in MONAI-bundle form, and checksums.
 
 ``load_release`` is the only way to a release. It looks where the wheel ships them (``cacseg/_releases``) and,
-in a checkout, in the top-level ``models/`` folder. A file whose SHA-256 differs from the metadata is refused.
+in a checkout, in the top-level ``models/`` folder. A network whose SHA-256 differs from the metadata is refused.
 """
 
 import hashlib
@@ -119,7 +119,7 @@ def releases_dir(package: Path | None = None) -> Path:
 def load_release(
     name_or_path: str | Path | None = None, *, threads: int = DEFAULT_THREADS, engine: Engine = DEFAULT_ENGINE
 ) -> Release:
-    """Load a release by its name or folder and check every file against its checksum.
+    """Load a release by its name or folder and check every network against its checksum.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def load_release(
     folder = _folder(DEFAULT_RELEASE if name_or_path is None else name_or_path)
     metadata = _read_metadata(folder)
     block = metadata["cacseg"]
-    contents = {name: _checked(folder, name, digest) for name, digest in block["sha256"].items()}
+    contents = {name: _checked(folder, name, block["sha256"][name]) for name in block["files"].values()}
     calcium, scout = block["files"]["calcium"], block["files"]["scout"]
     return Release(
         name=metadata["name"],

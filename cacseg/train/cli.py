@@ -34,13 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise MissingExtraError(f"`cacseg train` needs the training packages ({error.name}): {INSTALL}") from error
     if not words or words[0] not in (*STAGES, "-h", "--help"):
         words.insert(0, "fit")
-    from cacseg.train.data import CachedData
+    from cacseg.train.data import SampleData
     from cacseg.train.module import CalciumModule
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         cli_class(
-            CalciumModule, CachedData, args=words, save_config_kwargs={"overwrite": True}, seed_everything_default=0
+            CalciumModule, SampleData, args=words, save_config_kwargs={"overwrite": True}, seed_everything_default=0
         )
     return 0
 

@@ -1,11 +1,10 @@
-"""Cached samples as batches, every one determined by the seed and the step it belongs to.
+"""Samples as batches, every one determined by the seed and the step it belongs to.
 
-A training that was killed therefore continues with the very batches it would have seen. The folders are listed
-anew each epoch, so a cache may grow while training runs.
+A training that was killed therefore continues with the very batches it would have seen. Folders are listed anew each
+epoch, so a cache may grow while training runs; then the batches of a resumed run are others.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,23 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cacseg.errors import UsageError
 from cacseg.infer.grid import HEART_GRID, WIDTH_STEP, GridSpec, heart_grid
 from cacseg.train.augment import Augmentation, Example, example
-from cacseg.train.sample import load
+from cacseg.train.sources import Source, source_of
 
 Batch = dict[str, torch.Tensor]
 
 
 class TrainingExamples(Dataset[Batch]):
-    """Example number (step, place in the batch), drawn from folders in given proportions."""
+    """Example number (step, place in the batch), drawn from sources in given proportions."""
 
     def __init__(
         self,
-        files: list[list[Path]],
+        sources: Sequence[Source],
         proportions: list[float],
         augmentation: Augmentation,
         seed: int,
         widths: Mapping[int, float],
     ) -> None:
-        self.files = files
+        self.sources = sources
         self.proportions = np.array(proportions) / np.sum(proportions)
         self.augmentation = augmentation
         self.seed = seed
@@ -41,9 +40,8 @@ class TrainingExamples(Dataset[Batch]):
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         """Load and vary the example of a step."""
         rng = np.random.default_rng([self.seed, *key])
-        folder = self.files[int(rng.choice(len(self.files), p=self.proportions))]
-        sample = load(folder[int(rng.integers(len(folder)))])
-        return as_tensors(example(sample, self.augmentation, rng, self._grid(key[0])))
+        source = self.sources[int(rng.choice(len(self.sources), p=self.proportions))]
+        return as_tensors(example(source.draw(rng), self.augmentation, rng, self._grid(key[0])))
 
     def _grid(self, step: int) -> GridSpec:
         """Grid of all examples of a step."""
@@ -53,18 +51,19 @@ class TrainingExamples(Dataset[Batch]):
 
 
 class ValidationExamples(Dataset[Batch]):
-    """Every sample of a folder once, centred and unvaried."""
+    """The samples of a source once, centred and unvaried."""
 
-    def __init__(self, files: list[Path], grid: GridSpec = HEART_GRID) -> None:
-        self.files = files
+    def __init__(self, source: Source, limit: int, grid: GridSpec = HEART_GRID) -> None:
+        self.source = source
+        self.limit = limit
         self.grid = grid
 
     def __len__(self) -> int:
-        return len(self.files)
+        return self.source.count(self.limit)
 
     def __getitem__(self, index: int) -> Batch:
         """Load an example."""
-        return as_tensors(example(load(self.files[index]), None, np.random.default_rng(0), self.grid))
+        return as_tensors(example(self.source.validation(index), None, np.random.default_rng(0), self.grid))
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -86,13 +85,14 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
             yield [(step, self.rank * self.batch_size + place) for place in range(self.batch_size)]
 
 
-class CachedData(LightningDataModule):
-    """Batches from folders of cached samples.
+class SampleData(LightningDataModule):
+    """Batches from cached samples and from patients made meanwhile.
 
     Parameters
     ----------
-    folders : folder of ``.npz`` samples and how often it is drawn from, e.g. ``{"data/cache/gated": 3, ...}``.
-    validation_folder : samples to validate on; None skips validation.
+    folders : source of samples, as ``cacseg.train.sources`` names them, and how often it is drawn from, e.g.
+        ``{"data/cache/gated": 3, "phantom:chest": 1}``.
+    validation_folder : source of the samples to validate on; None skips validation.
     steps_per_epoch : optimiser steps between validations.
     batch_size : patients a step.
     workers : processes that load and augment beside the training itself.
@@ -129,19 +129,20 @@ class CachedData(LightningDataModule):
         if wrong := sorted(set(self.widths) - set(range(WIDTH_STEP, widest + 1, WIDTH_STEP))):
             raise UsageError(f"Grid widths {wrong}: expected multiples of {WIDTH_STEP} up to {widest}.")
 
-    def files(self) -> list[list[Path]]:
-        """List the samples of every folder.
+    def sources(self) -> list[Source]:
+        """Give the sources that training draws from.
 
         Raises
         ------
-        UsageError : a folder holds none.
+        UsageError : a folder holds no samples, or a name stands for nothing.
         """
-        return [samples_in(Path(folder)) for folder in self.folders]
+        return [source_of(name) for name in self.folders]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the current epoch."""
         trainer: Any = self.trainer
-        dataset = TrainingExamples(self.files(), list(self.folders.values()), self.augmentation, self.seed, self.widths)
+        shares = list(self.folders.values())
+        dataset = TrainingExamples(self.sources(), shares, self.augmentation, self.seed, self.widths)
         sampler = StepSampler(
             trainer.current_epoch, self.steps_per_epoch, self.batch_size, trainer.global_step, trainer.global_rank
         )
@@ -153,22 +154,9 @@ class CachedData(LightningDataModule):
         """Validation samples one by one."""
         if self.validation_folder is None:
             return []
-        files = samples_in(Path(self.validation_folder))[: self.validation_limit]
         usual = max(self.widths, key=self.widths.__getitem__)
-        return DataLoader(ValidationExamples(files, heart_grid(usual)), batch_size=1, num_workers=min(self.workers, 1))
-
-
-def samples_in(folder: Path) -> list[Path]:
-    """List the cached samples of a folder in a fixed order.
-
-    Raises
-    ------
-    UsageError : there is none.
-    """
-    files = sorted(folder.glob("*.npz"))
-    if not files:
-        raise UsageError(f"No cached samples (*.npz) in {folder}. Make them with train/make_cache.py.")
-    return files
+        dataset = ValidationExamples(source_of(self.validation_folder), self.validation_limit, heart_grid(usual))
+        return DataLoader(dataset, batch_size=1, num_workers=min(self.workers, 1))
 
 
 def as_tensors(made: Example) -> Batch:

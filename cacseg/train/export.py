@@ -9,28 +9,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cacseg.cli.options import positive
+from cacseg.cli.streams import say
 from cacseg.errors import CacsegError, UsageError
 from cacseg.infer.decide import Decision
-from cacseg.infer.grid import CHANNELS, HEART_GRID, NARROW_GRIDS, SCOUT_GRID, WIDTH_STEP, GridSpec
+from cacseg.infer.grid import (
+    AIR_HU,
+    CHANNELS,
+    HEART_GRID,
+    HIGHEST_HU,
+    NARROW_GRIDS,
+    SCOUT_GRID,
+    WIDTH_STEP,
+    GridSpec,
+)
 from cacseg.infer.release import DEFAULT_RELEASE, FORMAT_VERSION, METADATA, load_release
 from cacseg.models import CalciumNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
-from cacseg.train.augment import example
-from cacseg.train.data import samples_in
 from cacseg.train.module import CalciumModule
+from cacseg.train.parity import FIRST_SEED, compare_logits, compare_scores, digital_patients, in_torch
 from cacseg.train.record import environment
-from cacseg.train.sample import load
-from cacseg.vessels import Label
+from cacseg.vessels import CORONARY, Label
 
 OPSET: Final = 18
 """Lowest opset the exporter writes natively; every onnxruntime since 1.14 runs it."""
@@ -40,14 +46,14 @@ SCOUT_FILE: Final = "scout.onnx"
 WEIGHTS_FILE: Final = "weights.pt"
 """Weights in PyTorch's form, for fine-tuning; inference never opens it."""
 
-GRIDS: Final = (*NARROW_GRIDS, HEART_GRID)
-"""What a release is run on, narrowest first."""
+ARCHITECTURE: Final = ("channels", "strides", "residual_units", "feature_channels", "head_channels")
+"""Settings of ``CalciumModule`` that say how the network is built."""
 
 LARGEST_DIFFERENCE: Final = 2e-3
 """Logits of ONNX Runtime and PyTorch in float32 may differ by this much, relative to their largest size."""
 
 
-class _Calcium(nn.Module):
+class ServedCalcium(nn.Module):
     """What a release runs: the two heads that the assignment reads, metal among other calcium."""
 
     def __init__(self, net: CalciumNet) -> None:
@@ -55,11 +61,12 @@ class _Calcium(nn.Module):
         self.net = net
 
     def forward(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 3, slice, row, column) cells to (n, 9, ...) calcium and (n, 5, ...) territory logits, float32."""
         calcium, territory, _ = self.net(cells)
         return with_metal_as_other(calcium), territory
 
 
-class _Heart(nn.Module):
+class ServedHeart(nn.Module):
     """The scout with its sigmoid."""
 
     def __init__(self, net: ScoutNet) -> None:
@@ -67,6 +74,7 @@ class _Heart(nn.Module):
         self.net = net
 
     def forward(self, cells: Tensor) -> Tensor:
+        """(n, 1, slice, row, column) HU to the probability of heart, same shape, float32."""
         return torch.sigmoid(self.net(cells))
 
 
@@ -80,14 +88,47 @@ def load_networks(checkpoint: Path) -> tuple[CalciumNet, ScoutNet, Mapping[str, 
     if not checkpoint.is_file():
         raise UsageError(f"No checkpoint {checkpoint}; give one from a run's checkpoints folder.")
     stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    settings = {k: v for k, v in stored["hyper_parameters"].items() if k in _ARCHITECTURE}
+    settings = {k: v for k, v in stored["hyper_parameters"].items() if k in ARCHITECTURE}
     module = CalciumModule(**settings)
     module.load_state_dict(stored["state_dict"])
     module.eval()
     return module.net, module.scout, {"step": stored["global_step"], "epoch": stored["epoch"], **settings}
 
 
-_ARCHITECTURE: Final = ("channels", "strides", "residual_units", "feature_channels", "head_channels")
+def decision_source(folder: Path, given: Path | None) -> Path | None:
+    """Say where the settings of the decision come from: what is given, else the release that ``folder`` holds."""
+    if given is not None:
+        return given
+    return folder if (folder / METADATA).is_file() else None
+
+
+def settings_of(source: Path | None) -> dict[str, Any]:
+    """Read the settings that say how the networks' answers are used.
+
+    Parameters
+    ----------
+    source : release folder or its metadata.json; the defaults where None.
+
+    Returns
+    -------
+    ``decision`` and, where the release has them, ``shifts_mm``.
+
+    Raises
+    ------
+    UsageError : it is not the metadata of a release, or holds a setting that this cacseg does not know.
+    """
+    if source is None:
+        return {"decision": asdict(Decision())}
+    path = source / METADATA if source.is_dir() else source
+    try:
+        block = json.loads(path.read_text(encoding="utf-8"))["cacseg"]
+        settings = {"decision": asdict(Decision(**block["decision"]))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} gives no settings of the decision ({error!r}). Give the folder or the {METADATA} of a release "
+            "made by this cacseg."
+        ) from error
+    return settings | {name: block[name] for name in ("shifts_mm",) if name in block}
 
 
 def export(
@@ -96,9 +137,10 @@ def export(
     *,
     name: str = DEFAULT_RELEASE,
     release_version: str = "1.0.0",
-    decision: Decision = Decision(),  # noqa: B008  frozen
+    decision: Path | None = None,
     samples: Path | None = None,
     volumes: int = 20,
+    patients: int = 2,
 ) -> dict[str, Any]:
     """Write a release and compare it with PyTorch.
 
@@ -106,35 +148,67 @@ def export(
     ----------
     checkpoint : of a training run.
     folder : of the release; files other than the networks and the metadata are left alone.
+    decision : release folder or metadata.json whose settings of the decision are taken; where None those of the
+        release that ``folder`` holds, or the defaults.
     samples : folder of cached samples to compare on; random HU are used where None.
-    volumes : number of volumes to compare.
+    volumes : number of volumes whose logits are compared.
+    patients : number of digital patients whose final scores are compared.
 
     Returns
     -------
-    The comparison: largest difference of the logits, cells whose class changed, per network.
+    The comparison, see ``cacseg.train.parity.compare_logits`` and ``score_changes``.
 
     Raises
     ------
-    CacsegError : ONNX Runtime and PyTorch disagree.
+    CacsegError : ONNX Runtime and PyTorch disagree; the release is written, with the comparison in its metadata.
+    UsageError : no checkpoint, or no settings of the decision where they are looked for.
     """
     net, scout, run = load_networks(checkpoint)
+    settings = settings_of(decision_source(folder, decision))
+    changelog = _changelog(folder, release_version)
+    calcium, heart = ServedCalcium(net), ServedHeart(scout)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_onnx(_Calcium(net), HEART_GRID, 3, ["calcium", "territory"], folder / CALCIUM_FILE, any_width=True)
-    _write_onnx(_Heart(scout), SCOUT_GRID, 1, ["heart"], folder / SCOUT_FILE)
+    _write_onnx(calcium, HEART_GRID, 3, ["calcium", "territory"], folder / CALCIUM_FILE, any_width=True)
+    _write_onnx(heart, SCOUT_GRID, 1, ["heart"], folder / SCOUT_FILE)
     weights = {f"net.{k}": v for k, v in net.state_dict().items()}
     weights |= {f"scout.{k}": v for k, v in scout.state_dict().items()}
     torch.save({"state_dict": weights}, folder / WEIGHTS_FILE)
-    metadata = release_metadata(folder, name, release_version, decision, run)
-    (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-    parity = compare(net, scout, folder, samples, volumes)
+    metadata = release_metadata(folder, name, release_version, settings, run, changelog)
+    _write_metadata(folder, metadata)
+    release = load_release(folder)
+    in_pytorch = in_torch(release, calcium, heart)
+    parity = {
+        **compare_logits(in_pytorch, release, samples, volumes),
+        **compare_scores(in_pytorch, release, digital_patients(patients)),
+        "first_seed": FIRST_SEED,
+    }
     metadata["cacseg"]["parity"] = parity
-    (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-    if parity["largest_relative_difference"] > LARGEST_DIFFERENCE:
+    _write_metadata(folder, metadata)
+    if max(parity["largest_relative_difference"], parity["largest_relative_territory_difference"]) > LARGEST_DIFFERENCE:
         raise CacsegError(
             f"The exported network differs from PyTorch: {parity}; expected at most {LARGEST_DIFFERENCE} of the "
             "largest logit. Export with another torch or opset."
         )
+    if parity["scores_changed"]:
+        raise CacsegError(
+            f"The exported network gives other scores than PyTorch: {parity}; expected the same score of every artery. "
+            "Export with another torch or opset."
+        )
     return parity
+
+
+def _write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
+    (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+
+
+def _changelog(folder: Path, release_version: str) -> dict[str, str]:
+    """Add a version to what the release in a folder says of earlier ones."""
+    path = folder / METADATA
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8")).get("changelog", {}) if path.is_file() else {}
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read ({error}); remove it or export into another folder.") from error
+    return {release_version: "see README.md"} | earlier
 
 
 def _write_onnx(
@@ -181,19 +255,32 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def release_metadata(
-    folder: Path, name: str, release_version: str, decision: Decision, run: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    release_version: str,
+    settings: Mapping[str, Any],
+    run: Mapping[str, Any],
+    changelog: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Describe a release in the form of a MONAI bundle, with what cacseg itself reads under ``cacseg``."""
-    described = environment()
-    files = (CALCIUM_FILE, SCOUT_FILE)
+    """Describe a release in the form of a MONAI bundle, with what cacseg itself reads under ``cacseg``.
+
+    Parameters
+    ----------
+    folder : holds the networks and the weights, whose checksums are taken.
+    settings : from ``settings_of``.
+    run : from ``load_networks``.
+    changelog : a line for each version.
+    """
+    files = (CALCIUM_FILE, SCOUT_FILE, WEIGHTS_FILE)
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
         "version": release_version,
-        "changelog": {release_version: "see README.md"},
+        "changelog": dict(changelog),
         "monai_version": version("monai"),
         "pytorch_version": version("torch"),
         "numpy_version": version("numpy"),
         "required_packages_version": {"onnxruntime": version("onnxruntime")},
+        "optional_packages_version": {"lightning": version("lightning")},
         "name": name,
         "task": "Assignment of coronary and other calcium on non-contrast CT of the heart",
         "description": "Labels calcified voxels as LM, LAD, LCX, RCA, valve, annulus, aorta or other.",
@@ -201,19 +288,7 @@ def release_metadata(
         "copyright": "Copyright The cacseg developers, Apache-2.0",
         "data_type": "procedural digital patients; no patient",
         "intended_use": "Research. Not a medical device; not for diagnosis.",
-        "network_data_format": {
-            "inputs": {"cells": _tensor("image", len(CHANNELS), HEART_GRID, dict(enumerate(CHANNELS)))},
-            "outputs": {
-                "calcium": _tensor(
-                    "segmentation", len(Label), HEART_GRID, {i: label.name for i, label in enumerate(Label)}
-                ),
-                "territory": {
-                    "type": "probabilities",
-                    "num_channels": 5,
-                    "channel_def": dict(enumerate(("none", "LM", "LAD", "LCX", "RCA"))),
-                },
-            },
-        },
+        **_data_formats(),
         "cacseg": {
             "format_version": FORMAT_VERSION,
             "files": {"calcium": CALCIUM_FILE, "scout": SCOUT_FILE},
@@ -224,74 +299,55 @@ def release_metadata(
             "scout_grid": asdict(SCOUT_GRID),
             "channels": list(CHANNELS),
             "classes": [label.name for label in Label],
-            "decision": asdict(decision),
+            **settings,
             "opset": OPSET,
             "run": dict(run),
-            "exported": {"on": datetime.now(UTC).date().isoformat(), "git_commit": described["git_commit"]},
+            "exported": {"on": datetime.now(UTC).date().isoformat(), "git_commit": environment()["git_commit"]},
         },
     }
 
 
-def _tensor(kind: str, channels: int, grid: GridSpec, names: Mapping[int, str]) -> dict[str, Any]:
+_Cells = tuple[tuple[int | str, ...], tuple[float, float, float]]
+"""Number of cells along each axis, or what it is a multiple of, and their size in mm."""
+
+
+def _data_formats() -> dict[str, Any]:
+    """Describe the tensors of both networks; MONAI's schema has ``<network>_data_format`` for a second one."""
+    hu = [AIR_HU, HIGHEST_HU]
+    slices, (slice_mm, row_mm, column_mm) = HEART_GRID.shape[0], HEART_GRID.spacing_mm
+    whole: _Cells = ((slices, f"{WIDTH_STEP}*n", f"{WIDTH_STEP}*m"), HEART_GRID.spacing_mm)
+    half: _Cells = ((slices, f"{WIDTH_STEP // 2}*n", f"{WIDTH_STEP // 2}*m"), (slice_mm, 2 * row_mm, 2 * column_mm))
+    coarse: _Cells = (SCOUT_GRID.shape, SCOUT_GRID.spacing_mm)
+    territories = ("away from any artery", *(vessel.name for vessel in CORONARY))
     return {
-        "type": kind,
-        "format": "hounsfield",
+        "network_data_format": {
+            "inputs": {"cells": _tensor("hounsfield", CHANNELS, whole, hu)},
+            "outputs": {
+                "calcium": _tensor("labels", [label.name for label in Label], whole),
+                "territory": _tensor("labels", territories, half),
+            },
+        },
+        "scout_data_format": {
+            "inputs": {"cells": _tensor("hounsfield", CHANNELS[:1], coarse, hu)},
+            "outputs": {"heart": _tensor("magnitude", ["probability of heart"], coarse, [0.0, 1.0])},
+        },
+    }
+
+
+def _tensor(form: str, channels: Sequence[str], cells: _Cells, value_range: Sequence[float] = ()) -> dict[str, Any]:
+    """Describe one tensor; logits have no range."""
+    return {
+        "type": "image",
+        "format": form,
         "modality": "CT",
-        "num_channels": channels,
-        "spatial_shape": list(grid.shape),
-        "spacing_mm": list(grid.spacing_mm),
+        "num_channels": len(channels),
+        "spatial_shape": list(cells[0]),
+        "spacing_mm": list(cells[1]),
         "dtype": "float32",
+        "value_range": list(value_range),
         "is_patch_data": False,
-        "channel_def": {str(key): value for key, value in names.items()},
+        "channel_def": {str(number): channel for number, channel in enumerate(channels)},
     }
-
-
-def compare(net: CalciumNet, scout: ScoutNet, folder: Path, samples: Path | None, volumes: int) -> dict[str, Any]:
-    """Run PyTorch and ONNX Runtime on the same volumes.
-
-    Returns
-    -------
-    volumes; largest absolute and relative difference of the calcium logits; candidate cells seen and those whose
-    class changed; largest difference of the heart probability.
-    """
-    release = load_release(folder)
-    largest = relative = heart = 0.0
-    cells = changed = 0
-    for calcium_cells, scout_cells in _volumes(samples, volumes):
-        with torch.no_grad():
-            expected = with_metal_as_other(net(torch.from_numpy(calcium_cells))[0]).numpy()
-            probability = torch.sigmoid(scout(torch.from_numpy(scout_cells))).numpy()
-        found, _ = release.predict(calcium_cells)
-        difference = float(np.abs(found - expected).max())
-        largest = max(largest, difference)
-        relative = max(relative, difference / float(np.abs(expected).max()))
-        heart = max(heart, float(np.abs(release.predict_heart(scout_cells) - probability).max()))
-        candidate = calcium_cells[:, 1] > 0
-        cells += int(candidate.sum())
-        changed += int((found.argmax(axis=1) != expected.argmax(axis=1))[candidate].sum())
-    return {
-        "volumes": volumes,
-        "largest_difference": largest,
-        "largest_relative_difference": relative,
-        "candidate_cells": cells,
-        "cells_changed": changed,
-        "largest_heart_difference": heart,
-        "on": "random HU" if samples is None else "cached samples",
-    }
-
-
-def _volumes(samples: Path | None, count: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    rng = np.random.default_rng(0)
-    if samples is not None:
-        paths = samples_in(samples)[:count]
-        made = [example(load(path), None, rng, grid) for path, grid in zip(paths, cycle(GRIDS), strict=False)]
-        return [(each.cells[None], each.scout[None]) for each in made]
-    pairs = []
-    for _, grid in zip(range(count), cycle(GRIDS), strict=False):
-        cells = rng.uniform(-1000, 400, (1, 3, *grid.shape)).astype(np.float32)
-        cells[:, 1:] = rng.random((1, 2, *grid.shape), np.float32) * (cells[:, :1] > 130)
-        pairs.append((cells, rng.uniform(-1000, 400, (1, 1, *SCOUT_GRID.shape)).astype(np.float32)))
-    return pairs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -302,16 +358,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default=None, help="name of the release; the folder's name unless given")
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument("--samples", type=Path, default=None, help="cached samples to compare on")
-    parser.add_argument("--volumes", type=int, default=20)
+    parser.add_argument("--volumes", type=positive, default=20, help="whose logits are compared (default: %(default)s)")
+    parser.add_argument(
+        "--patients", type=positive, default=2, help="digital ones whose scores are compared (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--decision",
+        type=Path,
+        default=None,
+        metavar="FROM",
+        help="release folder or metadata.json whose decision settings are taken; those of the release in the target "
+        "folder, if it holds one, unless given",
+    )
     parser.add_argument("--config", type=Path, default=None, help="the run's configuration, copied into the release")
     given = parser.parse_args(argv)
+    source = decision_source(given.folder, given.decision)
+    say(f"Decision settings: {'the defaults' if source is None else f'kept from {source}'}")
     parity = export(
         given.checkpoint,
         given.folder,
         name=given.name or given.folder.name,
         release_version=given.version,
+        decision=source,
         samples=given.samples,
         volumes=given.volumes,
+        patients=given.patients,
     )
     if given.config is not None:
         shutil.copyfile(given.config, given.folder / "train.yaml")

@@ -1,7 +1,6 @@
 """What makes a run folder describe itself: versions, machine, commit, data fingerprint, speed, pictures."""
 
 import csv
-import hashlib
 import json
 import os
 import platform
@@ -19,8 +18,9 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from numpy.typing import NDArray
 from PIL import Image
 
-from cacseg.train.data import CachedData, samples_in
-from cacseg.train.sample import UNKNOWN
+from cacseg.train.data import SampleData
+from cacseg.train.sample import UNKNOWN, likeliest_class
+from cacseg.train.sources import source_of
 from cacseg.vessels import COLOUR_RGB, Label
 
 PACKAGES: Final = ("cacseg", "torch", "monai", "lightning", "numpy", "scipy", "onnx", "onnxruntime")
@@ -65,6 +65,8 @@ class RunRecord(Callback):
         self.started = 0.0
         self.first_step = 0
         self.busy = 0.0
+        self.waited = 0.0
+        self.stepped: float | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Describe the machine, the code and the data."""
@@ -72,10 +74,15 @@ class RunRecord(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         described = environment()
-        if isinstance(data, CachedData):
-            described["data"] = {name: fingerprint(Path(name)) for name in data.folders}
+        if isinstance(data, SampleData):
+            described["data"] = {name: source_of(name).fingerprint() for name in data.folders}
+            if data.validation_folder is not None:
+                described["validation"] = {data.validation_folder: source_of(data.validation_folder).fingerprint()}
         described["parameters"] = sum(p.numel() for p in pl_module.parameters())
-        (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        written = folder / "environment.json"
+        if trainer.ckpt_path is not None and written.exists():
+            described["resumed_from"] = json.loads(written.read_text(encoding="utf-8"))
+        written.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the table of metrics anew, or at the step that training is resumed from."""
@@ -87,11 +94,24 @@ class RunRecord(Callback):
         """Start the clocks."""
         self.started, self.first_step = perf_counter(), trainer.global_step
         self.busy = sum(os.times()[:2])
+        self.waited, self.stepped = 0.0, None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Count the time since the last step: the network waited for its batch."""
+        if self.stepped is not None:
+            self.waited += perf_counter() - self.stepped
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note when a step ends."""
+        self.stepped = perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log steps a second and how many cores this process kept busy (loaders not included)."""
+        """Log steps a second, the share of time that went into waiting for data, and cores kept busy here."""
         seconds = max(perf_counter() - self.started, 1e-6)
         pl_module.log("speed/steps_per_s", (trainer.global_step - self.first_step) / seconds)
+        pl_module.log("speed/waiting_share", self.waited / seconds)
         pl_module.log("speed/cores_busy", (sum(os.times()[:2]) - self.busy) / seconds)
         if torch.cuda.is_available():
             pl_module.log("speed/gpu_memory_gb", torch.cuda.max_memory_allocated() / 1e9)
@@ -119,7 +139,8 @@ class ValidationPictures(Callback):
             guess = pl_module.net(batch["cells"].float())[0].argmax(dim=1)[0].cpu().numpy()  # type: ignore[union-attr,operator]
         known = (batch["calcium"][0] != UNKNOWN).cpu().numpy()
         truth, guess = (
-            np.where(known, np.minimum(labels, int(Label.OTHER)), 0) for labels in (batch["calcium"][0].cpu(), guess)
+            np.where(known, np.minimum(likeliest_class()[labels], int(Label.OTHER)), 0)
+            for labels in (batch["calcium"][0].cpu().numpy(), guess)
         )
         picture = projection(batch["cells"][0, 0].float().cpu().numpy(), truth, guess)
         folder = run_folder(trainer) / "pictures"
@@ -159,21 +180,18 @@ def environment() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout that this code lies in; None outside one."""
+    """Commit of the checkout that this code lies in, ``-dirty`` behind it where files differ; None outside one."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError:
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None
-
-
-def fingerprint(folder: Path) -> dict[str, Any]:
-    """Count of the samples in a folder and a SHA-256 over their names and sizes."""
-    files = samples_in(folder)
-    listed = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
-    return {"samples": len(files), "sha256": hashlib.sha256(listed.encode()).hexdigest()}
 
 
 def _version(name: str) -> str | None:
