@@ -48,7 +48,6 @@ CHOICES = {
     "split_share": (0.15, 0.2, 0.3, 0.4),
     "split_volume_mm3": (10.0, 20.0, 40.0),
     "split_area_mm2": (3.0, 6.0, 10.0),
-    "most_air": (0.15, 0.2, 0.25, 0.35, 0.5),
 }
 WITHOUT = {
     "the rule as it is": {},
@@ -56,7 +55,6 @@ WITHOUT = {
     "the whole component in the choice of artery": {"component_share": 0.0},
     "dividing a component between owners": {"split_share": 1.0},
     "dividing a slice piece between arteries": {"split_area_mm2": 1e6},
-    "looking for air around": {"most_air": 1.0},
     "the bias of background": {"background_bias": 0.0},
     "the bias of other calcium": {"other_bias": 0.0},
     "the bias of the left main artery": {"left_main_bias": 0.0},

@@ -7,7 +7,6 @@ into the LAD or lies against the aortic wall.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,6 @@ from cacseg.infer.components import FACES, IN_SLICE, connected
 from cacseg.infer.sampling import Samples
 from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
-
-AIR_REACH_MM: Final = 2.5
-AIR_BELOW_HU: Final = -400.0
-"""Where and below which HU air is looked for around a component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +34,6 @@ class Decision:
     other_bias : the same for other calcium.
     left_main_bias : added to the logit of the left main artery against the other arteries; below 0 undoes a part of
         its large class weight, which moves the fork into the LAD and the LCX.
-    most_air : a coronary component with more than this share of air ``AIR_REACH_MM`` around its voxels is none: an
-        artery runs in fat, while the walls of bronchi and the noisy border of the heart meet the lung.
     largest_other_mm3 : other calcium above this volume is bone, and background.
     """
 
@@ -55,7 +48,6 @@ class Decision:
     background_bias: float = 1.5
     other_bias: float = 0.0
     left_main_bias: float = 0.0
-    most_air: float = 0.25
     largest_other_mm3: float = 1500.0
 
 
@@ -81,8 +73,6 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
         return labels, confidence
     weight = _weight(samples.hu[at])
     owner, owner_mean = _owners(biased[at], component, weight, view.voxel_volume_mm3, decision)
-    in_air = _air_share(samples.voxels[at], component, view)[component] > decision.most_air
-    owner[in_air & (owner == 0)] = Label.OTHER - Label.AORTIC_VALVE + 1
     volume_mm3 = np.bincount(component)[component] * view.voxel_volume_mm3
     labels[at] = owner + Label.AORTIC_VALVE - 1
     confidence[at] = owner_mean
@@ -123,20 +113,6 @@ def _kept(
     mean = _group_mean(calcified[at, None], component, _weight(samples.hu[at]))[:, 0]
     kept = mean[component] >= decision.keep_probability
     return at[kept], np.unique(component[kept], return_inverse=True)[1].reshape(-1)
-
-
-def _air_share(voxels: NDArray[np.int64], component: NDArray[np.int64], view: Volume) -> NDArray[np.float64]:
-    """Share of air in eight directions around the voxels of each component, within their slices."""
-    slices, rows, columns = np.unravel_index(voxels, view.shape)
-    reach_row, reach_column = (max(1, round(AIR_REACH_MM / mm)) for mm in view.spacing_mm[1:])
-    air = np.zeros(voxels.size)
-    for down in (-1, 0, 1):
-        for across in (-1, 0, 1):
-            if down or across:
-                row = np.clip(rows + down * reach_row, 0, view.shape[1] - 1)
-                column = np.clip(columns + across * reach_column, 0, view.shape[2] - 1)
-                air += view.voxels[slices, row, column] < AIR_BELOW_HU
-    return np.bincount(component, weights=air / 8.0) / np.bincount(component)
 
 
 def _weight(hu: NDArray[np.int16]) -> NDArray[np.float64]:
