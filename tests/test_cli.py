@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import jsonschema
 import numpy as np
@@ -223,3 +225,10 @@ def test_an_output_folder_of_somebody_else_is_left_alone(study, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     assert main(["infer", str(study), "-o", str(tmp_path), "--formats", "json"]) == 2
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_the_package_itself_can_be_run():
+    command = [sys.executable, "-m", "cacseg", "series", "no-such-folder"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == main(["series", "no-such-folder"]) != 0
+    assert "no-such-folder" in done.stderr
