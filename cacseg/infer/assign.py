@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cacseg.findings import Finding, Severity
+from cacseg.infer.components import FACES, connected
 from cacseg.infer.decide import Decision, decide
 from cacseg.infer.grid import axial_array, axial_view, model_input, obliqueness_degrees
 from cacseg.infer.heart import HeartBox, find_heart
 from cacseg.infer.release import Release
 from cacseg.infer.sampling import Samples, averaged, joined, sample_candidates
-from cacseg.vessels import Label
+from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
 
 CUT_WARNING: Final = 0.35
@@ -30,6 +31,10 @@ OBLIQUE_WARNING_DEGREES: Final = 20.0
 
 METAL_HU: Final = 1600.0
 """Coronary calcium on a 3 mm scan rarely passes 1500 HU; a stent strut or a clip does."""
+
+LEFT_OUT_NEAR: Final = 0.5
+LEFT_OUT_MM3: Final = 15.0
+"""Other calcium of this volume, whose voxels are on average this likely to lie near an artery, is told."""
 
 WINDOW_MARGIN_MM: Final = 6.0
 """A heart that needs more than the height of the grid less this is read in two overlapping windows."""
@@ -81,7 +86,7 @@ def assign(volume: Volume, release: Release, *, rule_threshold_hu: float = 130.0
     axial_array(labels, volume.affine)[at] = decided
     axial_array(confidence, volume.affine)[at] = certainty
     timings["decide"] = perf_counter() - start
-    findings += _calcium_findings(samples, decided, rule_threshold_hu)
+    findings += _calcium_findings(samples, decided, rule_threshold_hu) + left_out_findings(samples, decided, view)
     return Assignment(labels, confidence, heart, findings, timings)
 
 
@@ -166,3 +171,32 @@ def _calcium_findings(samples: Samples, labels: NDArray[np.uint8], threshold_hu:
         message = f"{metal.size} voxels labelled coronary reach {metal.max():.0f} HU; metal, e.g. a stent, is likely."
         return (Finding("metal-in-coronary", Severity.WARNING, message, "Remove a stent from the score by hand."),)
     return ()
+
+
+def left_out_findings(samples: Samples, labels: NDArray[np.uint8], view: Volume) -> tuple[Finding, ...]:
+    """Tell of other calcium that lies where an artery runs: a stent or a granuloma, or dense plaque left out.
+
+    Parameters
+    ----------
+    samples : of the scan.
+    labels : (n,) uint8, what was decided for them.
+    view : the scan, axial view.
+    """
+    at = np.flatnonzero(labels == Label.OTHER)
+    if at.size == 0:
+        return ()
+    component = connected(samples.voxels[at], view.shape, FACES)
+    count = np.bincount(component)
+    near = np.bincount(component, weights=1.0 - samples.territory[at, 0]) / count
+    found = np.flatnonzero((near >= LEFT_OUT_NEAR) & (count * view.voxel_volume_mm3 >= LEFT_OUT_MM3))
+    told = []
+    for number in found:
+        inside = at[component == number]
+        vessel = CORONARY[int(samples.territory[inside, 1:].sum(axis=0).argmax())]
+        volume_mm3 = inside.size * view.voxel_volume_mm3
+        told.append(f"{volume_mm3:.0f} mm3 of up to {samples.hu[inside].max()} HU ({vessel.name})")
+    if not told:
+        return ()
+    message = f"Calcium or metal close to an artery was not counted as coronary: {', '.join(told)}."
+    action = "Look at it: a stent, clip or granuloma stays out, a dense plaque is to be added by hand."
+    return (Finding("other-near-artery", Severity.WARNING, message, action),)

@@ -7,8 +7,9 @@ import pytest
 
 from cacseg.findings import Severity, refused
 from cacseg.infer import Release, assign, load_release
-from cacseg.infer.assign import sampled
+from cacseg.infer.assign import left_out_findings, sampled
 from cacseg.infer.heart import find_heart
+from cacseg.infer.sampling import Samples
 from cacseg.vessels import Label
 from cacseg.volume import Volume
 
@@ -97,6 +98,34 @@ def test_metal_is_told(release: Release, ball_heart: Callable[..., Volume]) -> N
     scan = with_spots(ball_heart())
     scan.voxels[20, 61:63, 61:63] = 2800
     assert [f.code for f in assign(scan, release).findings] == ["metal-in-coronary"]
+
+
+def test_other_calcium_where_an_artery_runs_is_told() -> None:
+    view = Volume.axial(np.zeros((4, 40, 40), np.int16), (3.0, 0.5, 0.5))
+    spots = {  # row of the spot: how likely an LAD and an LCX are near, voxels, label
+        2: (0.9, 0.05, 40, Label.OTHER),
+        6: (0.3, 0.1, 40, Label.OTHER),  # away from any artery
+        10: (0.1, 0.8, 8, Label.OTHER),  # small
+        14: (0.9, 0.0, 40, Label.LAD),
+        18: (0.2, 0.5, 39, Label.OTHER),
+    }
+    voxels, territory, labels = [], [], []
+    for row, (lad, lcx, count, label) in spots.items():
+        for place in range(count):
+            voxels.append(np.ravel_multi_index((1, row + place // 20, place % 20), view.shape))
+            territory.append((1 - lad - lcx, 0.0, lad, lcx, 0.0))
+            labels.append(label)
+    samples = Samples(
+        voxels=np.array(voxels),
+        hu=np.full(len(voxels), 700, np.int16),
+        calcium=np.zeros((len(voxels), 9), np.float32),
+        territory=np.array(territory, np.float32),
+        candidates=len(voxels),
+    )
+    (finding,) = left_out_findings(samples, np.array(labels, np.uint8), view)
+    assert finding.code == "other-near-artery"
+    assert finding.message.endswith("coronary: 30 mm3 of up to 700 HU (LAD), 29 mm3 of up to 700 HU (LCX).")
+    assert left_out_findings(samples, np.full(len(voxels), Label.LAD, np.uint8), view) == ()
 
 
 def test_a_heart_taller_than_the_grid_is_read_in_windows(release: Release, ball_heart: Callable[..., Volume]) -> None:
