@@ -1,11 +1,16 @@
 """What one simulator feature or training choice is worth: small networks at equal steps, one thing changed in each.
 
-    python train/make_cache.py data/cache/bare --first-seed 1 --count 150 --findings none
-    python train/make_cache.py data/cache/calm --first-seed 1 --count 150 --set motion_mm=0 --set step_mm=0 \
+    python train/make_cache.py data/cache/gated --first-seed 9001 --count 100
+    python train/make_cache.py data/cache/hard --first-seed 9001 --count 60 --findings hard
+    python train/make_cache.py data/cache/chest --first-seed 9001 --count 60 --family chest
+    python train/make_cache.py data/cache/validation --first-seed 900721 --count 20
+    python train/make_cache.py data/cache/validation --first-seed 900741 --count 4 --family chest
+    python train/make_cache.py data/cache/bare --first-seed 9001 --count 100 --findings none
+    python train/make_cache.py data/cache/calm --first-seed 9001 --count 100 --set motion_mm=0 --set step_mm=0 \
         --set hardening=0 --set streak_sd_hu=0 --set cupping_hu=0 --set noise_unevenness=0 --set noise_streakiness=0
-    python train/make_cache.py data/cache/alike --first-seed 1 --count 150 --set deformation_mm=0 --set heart_scale=1 \
-        --set heart_rotation_deg=0 --set heart_tilt_deg=0 --set heart_pitch_deg=0 --set heart_roll_deg=0 \
-        --set tortuosity_mm=0 --set root_turn_deg=0 --set root_tilt_deg=0 --set 'dominance="right"' --set ramus=false
+    python train/make_cache.py data/cache/alike --first-seed 9001 --count 100 --set deformation_mm=0 \
+        --set heart_scale=1 --set heart_rotation_deg=0 --set heart_tilt_deg=0 --set heart_pitch_deg=0 \
+        --set heart_roll_deg=0 --set tortuosity_mm=0 --set root_turn_deg=0 --set root_tilt_deg=0 --set 'dominance="right"' --set ramus=false
     python train/ablate.py runs/ablation --seeds 1 2 --folder bare=data/cache/bare --folder calm=data/cache/calm \
         --folder alike=data/cache/alike
 
@@ -100,7 +105,7 @@ def main() -> None:
     """Train what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--folder", action="append", default=[], metavar="ROLE=PATH", help="caches by role")
     parser.add_argument("--only", nargs="+", help="these changes alone")
