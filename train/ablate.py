@@ -10,7 +10,8 @@
         --set hardening=0 --set streak_sd_hu=0 --set cupping_hu=0 --set noise_unevenness=0 --set noise_streakiness=0
     python train/make_cache.py data/cache/alike --first-seed 9001 --count 100 --set deformation_mm=0 \
         --set heart_scale=1 --set heart_rotation_deg=0 --set heart_tilt_deg=0 --set heart_pitch_deg=0 \
-        --set heart_roll_deg=0 --set tortuosity_mm=0 --set root_turn_deg=0 --set root_tilt_deg=0 --set 'dominance="right"' --set ramus=false
+        --set heart_roll_deg=0 --set tortuosity_mm=0 --set root_turn_deg=0 --set root_tilt_deg=0 \
+        --set 'dominance="right"' --set ramus=false
     python train/ablate.py runs/ablation --seeds 1 2 --folder bare=data/cache/bare --folder calm=data/cache/calm \
         --folder alike=data/cache/alike
 
