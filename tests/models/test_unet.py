@@ -4,6 +4,7 @@ import torch
 
 from cacseg.models import TISSUE_CLASSES, CalciumNet, ScoutNet
 from cacseg.models.unet import HU_WINDOWS, Windows, fold, unfold
+from cacseg.train.module import CalciumModule
 
 
 def small(checkpointing: bool = False) -> CalciumNet:
@@ -52,12 +53,33 @@ def test_patients_of_a_batch_do_not_meet() -> None:
 
 
 def test_checkpointing_changes_memory_not_gradients() -> None:
-    gradients = []
+    gradients, kept = [], []
     for checkpointing in (False, True):
-        net = small(checkpointing).train()
-        net(cells())[0].square().mean().backward()
+        net, held = small(checkpointing).train(), []
+
+        def keep(tensor: torch.Tensor, held: list[int] = held) -> torch.Tensor:
+            held.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            answer = net(cells())[0]
+        kept.append(sum(held))
+        answer.square().mean().backward()
         gradients.append(np.concatenate([p.grad.flatten().numpy() for p in net.parameters() if p.grad is not None]))
     assert np.allclose(*gradients, atol=1e-6)
+    assert kept[1] < 0.7 * kept[0]
+
+
+def test_channels_last_changes_the_order_in_memory_only() -> None:
+    module = CalciumModule((4, 8), (2,), 1, 4, 8, channels_last=True)
+    weights = [p for p in module.net.parameters() if p.dim() == 5 and min(p.shape[1:3]) > 1]
+    assert weights
+    assert all(p.is_contiguous(memory_format=torch.channels_last_3d) for p in weights)
+    plain = CalciumModule((4, 8), (2,), 1, 4, 8)
+    plain.load_state_dict(module.state_dict())
+    with torch.no_grad():
+        for mine, theirs in zip(module.eval().net(cells()), plain.eval().net(cells()), strict=True):
+            assert torch.allclose(mine, theirs, atol=1e-5)
 
 
 def test_scout_answers_on_its_grid() -> None:

@@ -7,7 +7,7 @@ import pytest
 from cacseg.infer.grid import AIR_HU, HEART_GRID, NARROW_GRIDS
 from cacseg.train.augment import Augmentation, Example, example
 from cacseg.train.sample import UNKNOWN, Sample, load
-from cacseg.train.warp import WarpRange, draw_field, warp_linear, warp_nearest
+from cacseg.train.warp import WarpRange, coarser, draw_field, warp_linear, warp_nearest
 
 NONE = Augmentation((0, 0, 0), 0.0, WarpRange(0, 0, 0, 0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -105,3 +105,60 @@ def test_a_quarter_turn_turns_the_slices() -> None:
     rows, columns = (axis.mean() for axis in np.nonzero(turned[1] > 50))
     assert rows == pytest.approx(7.5, abs=0.6)
     assert min(columns, 15 - columns) == pytest.approx(2.5, abs=0.6)
+
+
+def test_an_elastic_warp_moves_image_and_labels_alike() -> None:
+    z, y, x = np.ogrid[:16, :64, :64]
+    hu = 500.0 * np.exp(-(((z - 8) / 5) ** 2) - ((y - 40) / 9) ** 2 - ((x - 22) / 9) ** 2)
+    cells = np.stack([hu, hu, hu]).astype(np.float32)
+    labels = np.where(hu > 200, np.uint8(3), np.uint8(0))
+    field = draw_field((16, 64, 64), (3.0, 1.5, 1.5), WarpRange(0, 0, 0, 9.0), np.random.default_rng(4))
+    inside = warp_linear(cells, field)[1] > 200
+
+    def dice(first: np.ndarray, second: np.ndarray) -> float:
+        return 2 * (first & second).sum() / (first.sum() + second.sum())
+
+    assert dice(inside, hu > 200) < 0.85  # it moved
+    assert dice(inside, warp_nearest(labels, field, UNKNOWN) == 3) > 0.93
+    coarse = warp_nearest(labels[:, ::2, ::2], coarser(field), UNKNOWN) == 3
+    assert dice(inside[:, ::2, ::2], coarse) > 0.85
+
+
+def hu_changes(sample: Sample, **varied: float) -> tuple[np.ndarray, np.ndarray]:
+    """HU of the cells as they are, and what one kind of variation adds."""
+    before = example(sample, NONE, np.random.default_rng(0)).cells[0]
+    return before, example(sample, replace(NONE, **varied), np.random.default_rng(5)).cells[0] - before
+
+
+def test_each_variation_of_intensity_does_what_it_says(sample: Sample) -> None:
+    hu, added = hu_changes(sample, hu_offset_sd=10.0)
+    tissue = hu > -300  # thinner is cut off at air
+    assert np.ptp(added[tissue]) < 1e-3
+    assert 1 < abs(added[tissue].mean()) < 40
+    assert not added[hu <= AIR_HU + 1].any()
+
+    hu, added = hu_changes(sample, hu_scale_sd=0.1)
+    dense = np.abs(hu) > 20
+    assert np.ptp(added[tissue & dense] / hu[tissue & dense]) < 1e-3
+
+    hu, added = hu_changes(sample, fat_offset_sd=20.0)
+    assert abs(np.median(added[(hu < -80) & (hu > -150)])) > 1
+    assert not added[hu > -30].any()
+
+    hu, added = hu_changes(sample, noise_probability=1.0, noise_hu=20.0)
+    assert 0 < added[tissue].std() < 20
+    assert abs(added[tissue].mean()) < 1
+
+    hu, added = hu_changes(sample, blur_probability=1.0, blur_cells=0.8)
+    steps = [np.abs(np.diff(image[20:28], axis=2)).mean() for image in (hu, hu + added)]
+    assert steps[1] < 0.95 * steps[0]
+
+
+def test_density_of_calcium_varies_and_its_extent_does_not(sample: Sample) -> None:
+    before = example(sample, NONE, np.random.default_rng(0)).cells
+    after = example(sample, replace(NONE, excess_scale_sd=0.3), np.random.default_rng(5)).cells
+    held = before[2] > 0
+    ratio = after[2][held] / before[2][held]
+    assert np.ptp(ratio) < 1e-5
+    assert abs(ratio[0] - 1) > 0.01
+    assert np.array_equal(before[1], after[1])
