@@ -66,3 +66,9 @@ def test_the_last_validation_is_read(ablate, tmp_path):
         rows.writerow(dict.fromkeys(ablate.SHOWN, 0.9) | {"step": 10})
         rows.writerow({"step": 15})
     assert ablate.results(table) == dict.fromkeys(ablate.SHOWN, 0.9)
+
+
+def test_losses_of_other_weights_are_not_compared(ablate):
+    one, two = (dict.fromkeys(ablate.SHOWN, value) for value in (0.2, 0.4))
+    assert ablate.row("no chest scans", [one, two]).startswith("| no chest scans | 2 | 0.300 | 0.300 |")
+    assert ablate.row("no overlap term", [one]).startswith("| no overlap term | 1 | - | 0.200 |")
