@@ -121,15 +121,6 @@ def test_territory_breaks_a_tie_between_arteries() -> None:
     assert set(decide(moved, VIEW, Decision(territory_weight=0.0, background_bias=0.0))[0].tolist()) == {Label.LAD}
 
 
-def test_the_wall_of_a_bronchus_is_no_artery() -> None:
-    voxels = VIEW.voxels.copy()
-    voxels[:2, :, 14:] = -900
-    wall = samples([(block(range(2), range(5, 15), range(10, 14)), {Label.LCX: 0.9}, 250)])
-    labels, _ = decide(wall, Volume(voxels, VIEW.affine), PLAIN)
-    assert set(labels.tolist()) == {Label.OTHER}
-    assert set(decide(wall, VIEW, PLAIN)[0].tolist()) == {Label.LCX}
-
-
 def test_bone_called_other_is_background() -> None:
     bone = samples([(block(range(6), range(40), range(30)), {Label.OTHER: 0.9}, 500)])
     labels, confidence = decide(bone, VIEW, PLAIN)
