@@ -100,12 +100,12 @@ def make_case(family: Family, seed: int) -> LabelledStudy:
     from cacseg.data.phantom import digital_patient
 
     if not family.coronary_calcium:
-        return study_of_scan(_scan_without_coronary_calcium(seed, family), family.case_id(seed))
+        return study_of_scan(scan_without_coronary_calcium(seed, family.protocol_family), family.case_id(seed))
     overrides: dict[str, Any] = shift_overrides(seed) if family.shifted else {}
     return study_of_scan(digital_patient(seed, family.protocol_family, **overrides), family.case_id(seed))
 
 
-def _scan_without_coronary_calcium(seed: int, family: Family) -> Any:
+def scan_without_coronary_calcium(seed: int, protocol_family: Any) -> Any:
     """Take the coronary deposits out of a patient before the scan; everything else is as disease left it."""
     from cacseg.data.phantom import acquire, anatomy_in_view, draw_protocol
     from cacseg.data.phantom.disease import add_disease
@@ -113,7 +113,7 @@ def _scan_without_coronary_calcium(seed: int, family: Family) -> Any:
 
     facts = draw_patient(seed)
     anatomy, disease, protocol, noise = (np.random.default_rng([seed, stream]) for stream in (301, 302, 303, 304))
-    scanned_with = draw_protocol(family.protocol_family, facts, protocol)
+    scanned_with = draw_protocol(protocol_family, facts, protocol)
     scene = add_disease(anatomy_in_view(facts, scanned_with, anatomy), disease)
     kept = tuple(deposit for deposit in scene.deposits if deposit.label not in CORONARY)
     return acquire(replace(scene, deposits=kept), scanned_with, noise)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cacseg.findings import Finding, Severity
+from cacseg.infer.closeup import looked_again
 from cacseg.infer.components import FACES, connected
 from cacseg.infer.decide import Decision, decide
 from cacseg.infer.grid import axial_array, axial_view, model_input, obliqueness_degrees
@@ -91,7 +92,7 @@ def assign(volume: Volume, release: Release, *, rule_threshold_hu: float = 130.0
 
 
 def sampled(view: Volume, heart: HeartBox, release: Release, threshold_hu: float, timings: dict[str, float]) -> Samples:
-    """Run the network around the heart and carry its scores to the candidate voxels.
+    """Run the networks around the heart and carry their scores to the candidate voxels.
 
     Parameters
     ----------
@@ -118,7 +119,13 @@ def sampled(view: Volume, heart: HeartBox, release: Release, threshold_hu: float
             ):
                 timings[stage] = timings.get(stage, 0.0) + seconds
         parts.append(averaged(passes))
-    return joined(parts)
+    samples = joined(parts)
+    if release.closeup_session is not None:
+        start = perf_counter()
+        decision = Decision(**release.decision)
+        samples = looked_again(samples, view, heart.centre_lps_mm, threshold_hu, decision, release.closeup_session)
+        timings["closeup"] = perf_counter() - start
+    return samples
 
 
 def _windows(view: Volume, heart: HeartBox, height_mm: float) -> list[tuple[NDArray[np.float64], tuple[int, int]]]:

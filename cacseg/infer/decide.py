@@ -67,12 +67,12 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
     """
     labels = np.zeros(samples.voxels.size, np.uint8)
     confidence = np.zeros(samples.voxels.size, np.float32)
-    biased = _biased(samples.calcium, decision)
-    at, component = _kept(samples, biased, view, decision)
+    probability = biased(samples.calcium, decision)
+    at, component = _kept(samples, probability, view, decision)
     if at.size == 0:
         return labels, confidence
-    weight = _weight(samples.hu[at])
-    owner, owner_mean = _owners(biased[at], component, weight, view.voxel_volume_mm3, decision)
+    weight = voxel_weight(samples.hu[at])
+    owner, owner_mean = _owners(probability[at], component, weight, view.voxel_volume_mm3, decision)
     volume_mm3 = np.bincount(component)[component] * view.voxel_volume_mm3
     labels[at] = owner + Label.AORTIC_VALVE - 1
     confidence[at] = owner_mean
@@ -82,7 +82,7 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
     if coronary.any():
         vessel, vessel_mean = _vessels(
             samples.voxels[at[coronary]],
-            _artery_probability(biased[at[coronary]], samples.territory[at[coronary]], decision),
+            _artery_probability(probability[at[coronary]], samples.territory[at[coronary]], decision),
             component[coronary],
             weight[coronary],
             view,
@@ -93,7 +93,8 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
     return labels, confidence
 
 
-def _biased(probability: NDArray[np.float32], decision: Decision) -> NDArray[np.float32]:
+def biased(probability: NDArray[np.float32], decision: Decision) -> NDArray[np.float32]:
+    """Put the biases of a decision on (n, 9) probabilities per ``Label``."""
     changed = probability.copy()
     changed[:, Label.BACKGROUND] *= np.float32(np.exp(decision.background_bias))
     changed[:, Label.OTHER] *= np.float32(np.exp(decision.other_bias))
@@ -110,17 +111,17 @@ def _kept(
     if at.size == 0:
         return at, at
     component = connected(samples.voxels[at], view.shape, FACES)
-    mean = _group_mean(calcified[at, None], component, _weight(samples.hu[at]))[:, 0]
+    mean = group_mean(calcified[at, None], component, voxel_weight(samples.hu[at]))[:, 0]
     kept = mean[component] >= decision.keep_probability
     return at[kept], np.unique(component[kept], return_inverse=True)[1].reshape(-1)
 
 
-def _weight(hu: NDArray[np.int16]) -> NDArray[np.float64]:
+def voxel_weight(hu: NDArray[np.int16]) -> NDArray[np.float64]:
     """Denser voxels speak louder; the faint rim of a plaque is where noise lives."""
     return np.clip(hu.astype(np.float64) - 100.0, 20.0, 500.0)
 
 
-def _group_mean(
+def group_mean(
     values: NDArray[np.float32], group: NDArray[np.int64], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Weighted mean of (n, k) values in each group, (groups, k)."""
@@ -153,7 +154,7 @@ def _one_or_two(
     mean: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Give each group its likeliest class, or two classes where the second holds enough voxels of its own."""
-    mean = _group_mean(probability, group, weight) if mean is None else mean
+    mean = group_mean(probability, group, weight) if mean is None else mean
     best = mean.argmax(axis=1)
     own = probability.argmax(axis=1)
     groups, classes = mean.shape
@@ -194,10 +195,10 @@ def _vessels(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Artery (0 LM to 3 RCA) of each voxel by slice pieces of its component."""
     piece = connected(voxels, view.shape, IN_SLICE)
-    whole = _group_mean(probability, component, weight)
+    whole = group_mean(probability, component, weight)
     first = np.unique(piece, return_index=True)[1]
     share = decision.component_share
-    mean = (1 - share) * _group_mean(probability, piece, weight) + share * whole[component[first]]
+    mean = (1 - share) * group_mean(probability, piece, weight) + share * whole[component[first]]
     return _one_or_two(
         probability, piece, weight, view.pixel_area_mm2, decision.split_share, decision.split_area_mm2, mean
     )

@@ -1,4 +1,4 @@
-"""A model release: a folder with two ONNX files, their metadata in MONAI-bundle form, and checksums.
+"""A model release: a folder with two or three ONNX files, their metadata in MONAI-bundle form, and checksums.
 
 ``load_release`` is the only way to a release. It looks where the wheel ships them (``cacseg/_releases``) and,
 in a checkout, in the top-level ``models/`` folder. A network whose SHA-256 differs from the metadata is refused.
@@ -48,6 +48,7 @@ class Release:
     decision : settings of the assignment (``cacseg.infer.decide.Decision`` fields), recorded with the weights.
     threads : that compute one answer.
     engine : what runs the networks.
+    closeup_session : of the network that looks at each component again; None in a release without one.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Release:
     metadata: Mapping[str, Any]
     calcium_session: Session
     scout_session: Session
+    closeup_session: Session | None = None
 
     def predict(self, cells: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the calcium network.
@@ -136,7 +138,7 @@ def load_release(
     metadata = _read_metadata(folder)
     block = metadata["cacseg"]
     contents = {name: _checked(folder, name, block["sha256"][name]) for name in block["files"].values()}
-    calcium, scout = block["files"]["calcium"], block["files"]["scout"]
+    calcium, scout, closeup = (block["files"].get(name) for name in ("calcium", "scout", "closeup"))
     return Release(
         name=metadata["name"],
         version=metadata["version"],
@@ -152,6 +154,7 @@ def load_release(
         metadata=metadata,
         calcium_session=open_session(contents[calcium], threads, engine),
         scout_session=open_session(contents[scout], threads, engine),
+        closeup_session=None if closeup is None else open_session(contents[closeup], threads, engine),
     )
 
 

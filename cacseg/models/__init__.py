@@ -1,5 +1,6 @@
-"""The networks: a MONAI 3-D U-Net that labels calcium, and a small one that finds the heart."""
+"""The networks: a MONAI 3-D U-Net that labels calcium, one that finds the heart, one that looks closely."""
 
+from cacseg.models.closeup import CloseupNet
 from cacseg.models.unet import TISSUE_CLASSES, CalciumNet, ScoutNet
 
-__all__ = ["TISSUE_CLASSES", "CalciumNet", "ScoutNet"]
+__all__ = ["TISSUE_CLASSES", "CalciumNet", "CloseupNet", "ScoutNet"]

@@ -1,4 +1,8 @@
-"""From a checkpoint to a release: two ONNX files, compared with PyTorch, and their metadata."""
+"""From a checkpoint to a release: ONNX files, compared with PyTorch, and their metadata.
+
+A release holds the calcium network, the scout and, once ``put_closeup`` has put it there, the network that looks at
+each component closely.
+"""
 
 import argparse
 import hashlib
@@ -6,7 +10,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +23,8 @@ from torch import Tensor, nn
 from cacseg.cli.options import positive
 from cacseg.cli.streams import say
 from cacseg.errors import CacsegError, UsageError
+from cacseg.infer.closeup import FACTS, OWNERS, PATCH
+from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.decide import Decision
 from cacseg.infer.grid import (
     AIR_HU,
@@ -28,13 +34,20 @@ from cacseg.infer.grid import (
     NARROW_GRIDS,
     SCOUT_GRID,
     WIDTH_STEP,
-    GridSpec,
 )
 from cacseg.infer.release import DEFAULT_RELEASE, FORMAT_VERSION, METADATA, load_release
-from cacseg.models import CalciumNet, ScoutNet
+from cacseg.models import CalciumNet, CloseupNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
 from cacseg.train.module import CalciumModule
-from cacseg.train.parity import FIRST_SEED, compare_logits, compare_scores, digital_patients, in_torch
+from cacseg.train.parity import (
+    FIRST_SEED,
+    TorchSession,
+    closeup_difference,
+    compare_logits,
+    compare_scores,
+    digital_patients,
+    in_torch,
+)
 from cacseg.train.record import environment
 from cacseg.vessels import CORONARY, Label
 
@@ -45,6 +58,8 @@ CALCIUM_FILE: Final = "calcium.onnx"
 SCOUT_FILE: Final = "scout.onnx"
 WEIGHTS_FILE: Final = "weights.pt"
 """Weights in PyTorch's form, for fine-tuning; inference never opens it."""
+CLOSEUP_FILE: Final = "closeup.onnx"
+CLOSEUP_WEIGHTS_FILE: Final = "closeup.pt"
 
 ARCHITECTURE: Final = ("channels", "strides", "residual_units", "feature_channels", "head_channels")
 """Settings of ``CalciumModule`` that say how the network is built."""
@@ -111,7 +126,7 @@ def settings_of(source: Path | None) -> dict[str, Any]:
 
     Returns
     -------
-    ``decision`` and, where the release has them, ``shifts_mm``.
+    ``decision`` and, where the release has them, ``shifts_mm`` and ``closeup``, how its second network was made.
 
     Raises
     ------
@@ -128,7 +143,7 @@ def settings_of(source: Path | None) -> dict[str, Any]:
             f"{path} gives no settings of the decision ({error!r}). Give the folder or the {METADATA} of a release "
             "made by this cacseg."
         ) from error
-    return settings | {name: block[name] for name in ("shifts_mm",) if name in block}
+    return settings | {name: block[name] for name in ("shifts_mm", "closeup") if name in block}
 
 
 def export(
@@ -164,15 +179,20 @@ def export(
     UsageError : no checkpoint, or no settings of the decision where they are looked for.
     """
     net, scout, run = load_networks(checkpoint)
-    settings = settings_of(decision_source(folder, decision))
+    source = decision_source(folder, decision)
+    settings = settings_of(source)
     changelog = _changelog(folder, release_version)
     calcium, heart = ServedCalcium(net), ServedHeart(scout)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_onnx(calcium, HEART_GRID, 3, ["calcium", "territory"], folder / CALCIUM_FILE, any_width=True)
-    _write_onnx(heart, SCOUT_GRID, 1, ["heart"], folder / SCOUT_FILE)
+    widths = {axis: WIDTH_STEP * torch.export.Dim(name, min=2, max=16) for axis, name in ((3, "rows"), (4, "columns"))}
+    cells = torch.zeros(2, 3, *HEART_GRID.shape)
+    _write_onnx(calcium, {"cells": cells}, ["calcium", "territory"], folder / CALCIUM_FILE, widths)
+    _write_onnx(heart, {"cells": torch.zeros(2, 1, *SCOUT_GRID.shape)}, ["heart"], folder / SCOUT_FILE)
     weights = {f"net.{k}": v for k, v in net.state_dict().items()}
     weights |= {f"scout.{k}": v for k, v in scout.state_dict().items()}
     torch.save({"state_dict": weights}, folder / WEIGHTS_FILE)
+    if source is not None and "closeup" in settings:
+        _take_closeup(source if source.is_dir() else source.parent, folder)
     metadata = release_metadata(folder, name, release_version, settings, run, changelog)
     _write_metadata(folder, metadata)
     release = load_release(folder)
@@ -212,25 +232,20 @@ def _changelog(folder: Path, release_version: str) -> dict[str, str]:
 
 
 def _write_onnx(
-    net: nn.Module, grid: GridSpec, channels: int, outputs: list[str], path: Path, *, any_width: bool = False
+    net: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str], path: Path, free: Mapping[int, Any] | None = None
 ) -> None:
-    """Export with a dynamic batch and, if asked, any number of rows and of columns that is a multiple of 16."""
+    """Export with a dynamic batch and, if given, other free axes of every input."""
     net.eval()
-    dynamic = {0: torch.export.Dim("batch", min=1, max=16)}
-    if any_width:
-        dynamic |= {
-            axis: WIDTH_STEP * torch.export.Dim(name, min=2, max=16) for axis, name in ((3, "rows"), (4, "columns"))
-        }
-    cells = torch.zeros(2, channels, *grid.shape)
+    dynamic = {0: torch.export.Dim("batch", min=1, max=16), **(free or {})}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             net,
-            (cells,),
-            input_names=["cells"],
+            tuple(inputs.values()),
+            input_names=list(inputs),
             output_names=outputs,
             opset_version=OPSET,
-            dynamic_shapes=(dynamic,),
+            dynamic_shapes=(dynamic,) * len(inputs),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -238,6 +253,69 @@ def _write_onnx(
     model = without_traces(program.model_proto)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def put_closeup(weights: Path, folder: Path, release_version: str, patients: int = 2) -> dict[str, Any]:
+    """Put a trained second network into a release, beside its first one.
+
+    Parameters
+    ----------
+    weights : ``closeup.pt`` of ``cacseg.train.closeup.fit``.
+    folder : of the release; an earlier second network in it is replaced.
+    release_version : that the release has from now on.
+    patients : number of digital patients whose final scores are compared with PyTorch.
+
+    Returns
+    -------
+    The comparison, as the metadata hold it under ``closeup``.
+
+    Raises
+    ------
+    CacsegError : ONNX Runtime and PyTorch disagree; the release is written, with the comparison in its metadata.
+    UsageError : there are no such weights, or the folder holds no release.
+    """
+    if not weights.is_file() or not (folder / METADATA).is_file():
+        raise UsageError(f"Expected weights {weights} and a release in {folder}; one is not there.")
+    stored = torch.load(weights, map_location="cpu", weights_only=True)
+    net = CloseupNet()
+    net.load_state_dict(stored["state_dict"])
+    example = {"patches": torch.zeros(2, 2, *PATCH.shape), "facts": torch.zeros(2, len(FACTS))}
+    _write_onnx(net, example, ["change"], folder / CLOSEUP_FILE)
+    if weights.resolve() != (folder / CLOSEUP_WEIGHTS_FILE).resolve():
+        shutil.copyfile(weights, folder / CLOSEUP_WEIGHTS_FILE)
+    metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+    block = metadata["cacseg"]
+    metadata["version"] = release_version
+    metadata["changelog"] = {release_version: "see README.md"} | metadata["changelog"]
+    metadata |= _closeup_format()
+    block["files"]["closeup"] = CLOSEUP_FILE
+    for name in (CLOSEUP_FILE, CLOSEUP_WEIGHTS_FILE):
+        block["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        block["size_bytes"][name] = (folder / name).stat().st_size
+    block["closeup"] = {**closeup_form(), "made": stored["made"]}
+    _write_metadata(folder, metadata)
+    release = load_release(folder)
+    in_pytorch = replace(release, closeup_session=TorchSession(net, ("change",)))
+    parity = {
+        "largest_difference": closeup_difference(in_pytorch, release),
+        **compare_scores(in_pytorch, release, digital_patients(patients)),
+        "first_seed": FIRST_SEED,
+    }
+    block["closeup"]["parity"] = parity
+    _write_metadata(folder, metadata)
+    if parity["largest_difference"] > LARGEST_DIFFERENCE or parity["scores_changed"]:
+        raise CacsegError(
+            f"The exported second network differs from PyTorch: {parity}; expected at most {LARGEST_DIFFERENCE} of a "
+            "logit and the same scores. Export with another torch or opset."
+        )
+    return parity
+
+
+def _take_closeup(source: Path, folder: Path) -> None:
+    """Copy the second network of a release."""
+    for name in (CLOSEUP_FILE, CLOSEUP_WEIGHTS_FILE):
+        if source.resolve() != folder.resolve():
+            shutil.copyfile(source / name, folder / name)
 
 
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -271,7 +349,12 @@ def release_metadata(
     run : from ``load_networks``.
     changelog : a line for each version.
     """
-    files = (CALCIUM_FILE, SCOUT_FILE, WEIGHTS_FILE)
+    networks = {"calcium": CALCIUM_FILE, "scout": SCOUT_FILE}
+    weights = [WEIGHTS_FILE]
+    if "closeup" in settings:
+        networks["closeup"] = CLOSEUP_FILE
+        weights.append(CLOSEUP_WEIGHTS_FILE)
+    files = (*networks.values(), *weights)
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
         "version": release_version,
@@ -289,9 +372,10 @@ def release_metadata(
         "data_type": "procedural digital patients; no patient",
         "intended_use": "Research. Not a medical device; not for diagnosis.",
         **_data_formats(),
+        **(_closeup_format() if "closeup" in settings else {}),
         "cacseg": {
             "format_version": FORMAT_VERSION,
-            "files": {"calcium": CALCIUM_FILE, "scout": SCOUT_FILE},
+            "files": networks,
             "sha256": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files},
             "size_bytes": {file: (folder / file).stat().st_size for file in files},
             "grid": asdict(HEART_GRID),
@@ -331,6 +415,22 @@ def _data_formats() -> dict[str, Any]:
             "inputs": {"cells": _tensor("hounsfield", CHANNELS[:1], coarse, hu)},
             "outputs": {"heart": _tensor("magnitude", ["probability of heart"], coarse, [0.0, 1.0])},
         },
+    }
+
+
+def _closeup_format() -> dict[str, Any]:
+    """Describe the tensors of the second network; its facts and its answer have no place in space."""
+    patch: _Cells = (PATCH.shape, PATCH.spacing_mm)
+    alone: _Cells = ((1, 1, 1), (0.0, 0.0, 0.0))
+    patches = _tensor("hounsfield", ("hu", "share of the component"), patch, [AIR_HU, HIGHEST_HU])
+    return {
+        "closeup_data_format": {
+            "inputs": {
+                "patches": {**patches, "is_patch_data": True},
+                "facts": _tensor("magnitude", FACTS, alone),
+            },
+            "outputs": {"change": _tensor("probabilities", OWNERS, alone)},
+        }
     }
 
 

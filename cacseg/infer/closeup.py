@@ -1,0 +1,233 @@
+"""A second look at every component that may be coronary, at the resolution of the scan.
+
+The first network sees cells of 1.5 x 1.5 x 3 mm around the whole heart: it knows where an artery runs, but a stent and
+a dense plaque look alike to it, and so do a speck of noise and a speck of calcium. A small second network sees each
+component alone, finer than the cells, with what the first one thinks of it, and says how much more or less likely
+each owner is. It sees too little around the component to learn where arteries are; that stays with the first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from cacseg.infer.components import FACES, connected
+from cacseg.infer.decide import Decision, biased, group_mean, voxel_weight
+from cacseg.infer.engine import Session
+from cacseg.infer.grid import AIR_HU, HIGHEST_HU, GridSpec
+from cacseg.infer.sampling import Samples
+from cacseg.vessels import CORONARY, Label
+from cacseg.volume import Volume
+
+PATCH: Final = GridSpec((13, 64, 64), (3.0, 0.6, 0.6))
+"""39 x 38 x 38 mm around the middle of a component: the length of most stents, the width of their struts' blur."""
+
+OWNERS: Final = ("background", "coronary", "aortic_valve", "mitral_annulus", "aorta", "other")
+"""Between which the second network decides; which artery it is stays with the first."""
+
+FACTS: Final = (
+    "near_artery",
+    "log_noise",
+    "log_volume",
+    "largest_slice_area",
+    "slice_increment",
+    "excess_over_noise",
+    *(f"log_{name}" for name in OWNERS[1:]),
+)
+"""What a component is described by beside its patch, each scaled to about one."""
+
+JOIN_PROBABILITY: Final = 0.2
+"""Voxels at least this likely to be calcium form the components that are looked at."""
+
+LEAST_CORONARY: Final = 0.02
+"""A component that the first network gives a smaller chance of being coronary is not looked at again."""
+
+NOISE_BLOCK_MM: Final = 70.0
+SMOOTH_PIXELS: Final = 9
+SOFT_TISSUE_HU: Final = (0.0, 90.0)
+LEAST_NOISE_HU: Final = 3.0
+
+BATCH: Final = 16
+GROUP: Final = np.array([0, 1, 1, 1, 1, 2, 3, 4, 5])
+"""Owner, as a place in ``OWNERS``, of each ``Label``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closeups:
+    """Components that are looked at again, and what the second network is given of them.
+
+    Parameters
+    ----------
+    at : (m,) places in the samples of the voxels that belong to one of them.
+    component : (m,) number of the component of each, from 0 to n - 1.
+    patches : (n, 2, 13, 64, 64) float32: HU, and the share of the component, at the places of ``PATCH``.
+    facts : (n, 11) float32, ``FACTS``.
+    probability : (n, 6) float32, what the first network says of ``OWNERS``, weighted by HU.
+    """
+
+    at: NDArray[np.int64]
+    component: NDArray[np.int64]
+    patches: NDArray[np.float32]
+    facts: NDArray[np.float32]
+    probability: NDArray[np.float32]
+
+
+def looked_again(
+    samples: Samples,
+    view: Volume,
+    centre_lps_mm: NDArray[np.float64],
+    threshold_hu: float,
+    decision: Decision,
+    session: Session,
+) -> Samples:
+    """Let the second network change what the first one says of each component.
+
+    Parameters
+    ----------
+    samples : of the first network.
+    view : the scan, axial view.
+    centre_lps_mm : (3,) middle of the heart, around which noise is measured.
+    threshold_hu : lowest candidate HU, inclusive.
+    decision : settings whose biases the second network was trained with.
+    session : the second network; takes ``patches`` and ``facts``, gives ``change``, (n, 6) float32 to add to the
+        logits of ``OWNERS``.
+
+    Returns
+    -------
+    Samples : the same voxels, their calcium probabilities changed by owner.
+    """
+    closeups = closeups_of(samples, view, centre_lps_mm, threshold_hu, decision)
+    if closeups.probability.shape[0] == 0:
+        return samples
+    given = {"patches": closeups.patches, "facts": closeups.facts}
+    change = np.concatenate(
+        [
+            session.run(["change"], {name: array[first : first + BATCH] for name, array in given.items()})[0]
+            for first in range(0, closeups.probability.shape[0], BATCH)
+        ]
+    )
+    calcium = samples.calcium.copy()
+    changed = calcium[closeups.at] * np.exp(change)[closeups.component][:, GROUP]
+    calcium[closeups.at] = changed / changed.sum(axis=1, keepdims=True)
+    return replace(samples, calcium=calcium)
+
+
+def closeups_of(
+    samples: Samples,
+    view: Volume,
+    centre_lps_mm: NDArray[np.float64],
+    threshold_hu: float,
+    decision: Decision,
+) -> Closeups:
+    """Cut out the components that may be coronary; see ``looked_again``."""
+    probability = biased(samples.calcium, decision)
+    at = np.flatnonzero(1.0 - probability[:, Label.BACKGROUND] >= JOIN_PROBABILITY)
+    component = connected(samples.voxels[at], view.shape, FACES)
+    weight = voxel_weight(samples.hu[at])
+    owners = by_owner(probability[at])
+    mean = group_mean(owners, component, weight) if at.size else np.zeros((0, len(OWNERS)))
+    wanted = np.flatnonzero(mean[:, 1] >= LEAST_CORONARY)
+    number = np.full(mean.shape[0], -1)
+    number[wanted] = np.arange(wanted.size)
+    inside = number[component] >= 0
+    at, component, weight = at[inside], number[component[inside]], weight[inside]
+    patches = np.zeros((wanted.size, 2, *PATCH.shape), np.float32)
+    facts = np.zeros((wanted.size, len(FACTS)), np.float32)
+    if wanted.size:
+        noise_hu = noise_of(view, centre_lps_mm)
+        order = np.argsort(component, kind="stable")
+        for one, own in enumerate(np.split(order, np.cumsum(np.bincount(component))[:-1])):
+            index = np.stack(np.unravel_index(samples.voxels[at[own]], view.shape), axis=1)
+            patches[one] = _patch(view, index, weight[own])
+            near = float(1.0 - samples.territory[at[own], 0].mean(dtype=np.float64))
+            excess_hu = float(samples.hu[at[own]].max()) - threshold_hu
+            facts[one] = _facts(index, view, near, excess_hu, noise_hu, mean[wanted[one]])
+    return Closeups(at, component, patches, facts, mean[wanted].astype(np.float32))
+
+
+def by_owner(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add up (n, 9) probabilities per ``Label`` to (n, 6) per ``OWNERS``."""
+    coronary = probability[:, 1 : len(CORONARY) + 1].sum(axis=1, keepdims=True)
+    return np.concatenate([probability[:, :1], coronary, probability[:, Label.AORTIC_VALVE :]], axis=1)
+
+
+def noise_of(view: Volume, centre_lps_mm: NDArray[np.float64]) -> float:
+    """Noise in the middle of the heart, HU: the robust SD of soft tissue about its smoothed self.
+
+    Examples
+    --------
+    >>> voxels = np.random.default_rng(0).normal(40, 20, (20, 60, 60)).astype(np.float32)
+    >>> scan = Volume.axial(voxels, (3.0, 1.0, 1.0))
+    >>> round(noise_of(scan, np.array([30.0, 30.0, 30.0])))
+    20
+    """
+    middle = np.rint(view.to_index([centre_lps_mm])[0]).astype(np.int64)
+    half = [int(NOISE_BLOCK_MM / 2 / mm) for mm in view.spacing_mm]
+    block = view.voxels[tuple(slice(max(m - h, 0), max(m + h, 0)) for m, h in zip(middle, half, strict=True))]
+    hu = np.ascontiguousarray(block, dtype=np.float32)
+    smooth = uniform_filter(hu, (1, SMOOTH_PIXELS, SMOOTH_PIXELS))
+    rest = (hu - smooth)[(smooth > SOFT_TISSUE_HU[0]) & (smooth < SOFT_TISSUE_HU[1])]
+    return max(float(1.4826 * np.median(np.abs(rest))), LEAST_NOISE_HU) if rest.size else LEAST_NOISE_HU
+
+
+def _facts(
+    index: NDArray[np.int64],
+    view: Volume,
+    near_artery: float,
+    excess_hu: float,
+    noise_hu: float,
+    probability: NDArray[np.float64],
+) -> list[float]:
+    area_mm2 = np.bincount(index[:, 0]).max() * view.spacing_mm[1] * view.spacing_mm[2]
+    return [
+        near_artery,
+        np.log(noise_hu) - 3.0,
+        np.log(len(index) * float(np.prod(view.spacing_mm))) - 3.0,
+        np.sqrt(area_mm2) / 5.0,
+        view.spacing_mm[0] - 3.0,
+        min(max(excess_hu / noise_hu, 0.0), 30.0) / 10.0,
+        *(np.log(np.clip(probability[1:], 1e-4, 1.0)) / 5.0),
+    ]
+
+
+def _patch(view: Volume, index: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float32]:
+    """HU and share of the component around its middle, linear between voxels, edges held."""
+    middle = (index * weight[:, None]).sum(axis=0) / weight.sum()
+    first, last, places = [], [], []
+    for axis in range(3):
+        n, mm = view.shape[axis], PATCH.spacing_mm[axis] / view.spacing_mm[axis]
+        offset = np.arange(PATCH.shape[axis]) - ((PATCH.shape[axis] - 1) / 2 if axis else PATCH.shape[axis] // 2)
+        place = np.clip(middle[axis] + offset * mm, 0, n - 1)
+        first.append(int(place[0]))
+        last.append(min(int(place[-1]) + 2, n))
+        places.append(place - first[-1])
+    block = view.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))].astype(np.float32)
+    share = np.zeros(block.shape, np.float32)
+    shifted = index - np.array(first)
+    shown = ((shifted >= 0) & (shifted < np.array(block.shape))).all(axis=1)
+    share[tuple(shifted[shown].T)] = 1.0
+    hu = np.clip(_linear(block, places), AIR_HU, HIGHEST_HU)
+    return np.stack([hu, _linear(share, places)])
+
+
+def _linear(block: NDArray[np.float32], places: list[NDArray[np.float64]]) -> NDArray[np.float32]:
+    for axis, place in enumerate(places):
+        low = place.astype(np.int64)
+        high = np.minimum(low + 1, block.shape[axis] - 1)
+        part = (place - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        block = block.take(low, axis=axis) * (1 - part) + block.take(high, axis=axis) * part
+    return block
+
+
+def describe() -> Mapping[str, Any]:
+    """What a release records of how its second network is fed."""
+    return {
+        "patch": {"shape": list(PATCH.shape), "spacing_mm": list(PATCH.spacing_mm)},
+        "owners": list(OWNERS),
+        "facts": list(FACTS),
+        "join_probability": JOIN_PROBABILITY,
+        "least_coronary": LEAST_CORONARY,
+    }

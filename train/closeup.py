@@ -1,0 +1,99 @@
+"""Train the second network, which looks at each component closely, and put it into a release.
+
+    python train/closeup.py cache data/cache/closeup --release models/cacseg-unet-1 --patients 1000
+    python train/closeup.py cache data/cache/closeup --release models/hospital --dataset coca data/raw/coca
+    python train/closeup.py fit data/cache/closeup runs/closeup
+    python train/closeup.py put runs/closeup/closeup.pt models/cacseg-unet-1 --version 1.5.0
+
+It learns from what the release's first network says of scans that this network was not trained on: digital patients,
+or the validation part of a labelled dataset. Train it again whenever the first network or its decision settings
+change. Every command goes on where it was stopped.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cacseg.data.readers import READERS, LabelledStudy, parts_of, sources_of
+from cacseg.infer import load_release
+from cacseg.train.closeup import CloseupSettings, closeup_sample, fit, patient, save_closeups
+from cacseg.train.export import put_closeup
+
+LEARNT_PART = "validation"
+"""Of a dataset: its training part has taught the first network, its test part is for ``evaluate``."""
+
+
+def make(study: Callable[[], LabelledStudy], release: str, path: Path) -> bool:
+    """Study to sample; False where no heart was found."""
+    sample = closeup_sample(study(), load_release(release, threads=1))
+    if sample is not None:
+        save_closeups(sample, path)
+    return sample is not None
+
+
+def cache(given: argparse.Namespace) -> None:
+    """Make the samples that are missing."""
+    given.folder.mkdir(parents=True, exist_ok=True)
+    jobs: Iterable[tuple[str, Callable[[], LabelledStudy]]]
+    if given.dataset is None:
+        jobs = ((f"{number:05d}", partial(patient, number)) for number in range(given.patients))
+    else:
+        sources = sources_of(given.dataset, given.source)
+        parts = parts_of(given.dataset, sources, given.manifest)
+        chosen = [source for source in sources if parts[source.id] == LEARNT_PART]
+        jobs = ((f"{number:05d}", source.load) for number, source in enumerate(chosen))
+    todo = {name: study for name, study in jobs if not (given.folder / f"{name}.npz").exists()}
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
+    with ProcessPoolExecutor(given.workers) as pool, tqdm(total=len(todo), mininterval=5) as bar:
+        running = {
+            pool.submit(make, study, given.release, given.folder / f"{name}.npz"): name for name, study in todo.items()
+        }
+        for job in as_completed(running):
+            if (error := job.exception()) is not None:
+                bar.write(f"{running[job]} is left out: {error}")
+            elif not job.result():
+                bar.write(f"{running[job]} is left out: no heart was found.")
+            bar.update()
+
+
+def main() -> None:
+    """Cache, fit, or put into a release."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    caching = commands.add_parser("cache", help="components of digital patients or of a dataset")
+    caching.add_argument("folder", type=Path)
+    caching.add_argument("source", type=Path, nargs="?", help="folder of the dataset")
+    caching.add_argument("--release", default="cacseg-unet-1", help="whose first network is asked")
+    caching.add_argument("--patients", type=int, default=1000, help="digital ones (default: %(default)s)")
+    caching.add_argument("--dataset", choices=sorted(READERS))
+    caching.add_argument("--manifest", type=Path, help="CSV of the parts of the dataset")
+    caching.add_argument("--workers", type=int, default=2)
+    fitting = commands.add_parser("fit", help="train")
+    fitting.add_argument("folder", type=Path)
+    fitting.add_argument("run", type=Path)
+    fitting.add_argument("--steps", type=int, default=CloseupSettings().steps)
+    fitting.add_argument("--seed", type=int, default=0)
+    putting = commands.add_parser("put", help="export into a release, beside its first network")
+    putting.add_argument("weights", type=Path)
+    putting.add_argument("release", type=Path)
+    putting.add_argument("--version", required=True, help="new version of the release")
+    given = parser.parse_args()
+    if given.command == "cache":
+        if (given.dataset is None) != (given.source is None):
+            parser.error("a dataset needs its folder, and a folder the name of its dataset: --dataset NAME FOLDER")
+        cache(given)
+    elif given.command == "fit":
+        print(fit(given.folder, given.run, CloseupSettings(steps=given.steps, seed=given.seed)))
+    else:
+        print(json.dumps(put_closeup(given.weights, given.release, given.version), indent=2))
+
+
+if __name__ == "__main__":
+    main()
