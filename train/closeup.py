@@ -1,6 +1,6 @@
 """Train the second network, which looks at each component closely, and put it into a release.
 
-    python train/closeup.py cache data/cache/closeup --release models/cacseg-unet-1 --patients 1000
+    python train/closeup.py cache data/cache/closeup --release models/cacseg-unet-1 --patients mixed --count 900
     python train/closeup.py cache data/cache/closeup --release models/hospital --dataset coca data/raw/coca
     python train/closeup.py fit data/cache/closeup runs/closeup
     python train/closeup.py put runs/closeup/closeup.pt models/cacseg-unet-1 --version 1.5.0
@@ -15,23 +15,30 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache as remembered
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from cacseg.data.readers import READERS, LabelledStudy, parts_of, sources_of
-from cacseg.infer import load_release
-from cacseg.train.closeup import CloseupSettings, closeup_sample, fit, patient, save_closeups
+from cacseg.infer import Release, load_release
+from cacseg.train.closeup import FIRST_SEED, CloseupSettings, closeup_sample, fit, patient, save_closeups
 from cacseg.train.export import put_closeup
 
 LEARNT_PART = "validation"
 """Of a dataset: its training part has taught the first network, its test part is for ``evaluate``."""
 
 
+@remembered
+def single_threaded(release: str) -> Release:
+    """Load a release once in each process."""
+    return load_release(release, threads=1)
+
+
 def make(study: Callable[[], LabelledStudy], release: str, path: Path) -> bool:
     """Study to sample; False where no heart was found."""
-    sample = closeup_sample(study(), load_release(release, threads=1))
+    sample = closeup_sample(study(), single_threaded(release))
     if sample is not None:
         save_closeups(sample, path)
     return sample is not None
@@ -42,12 +49,15 @@ def cache(given: argparse.Namespace) -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     jobs: Iterable[tuple[str, Callable[[], LabelledStudy]]]
     if given.dataset is None:
-        jobs = ((f"{number:05d}", partial(patient, number)) for number in range(given.patients))
+        jobs = (
+            (f"{given.patients}-{number:05d}", partial(patient, number, given.patients))
+            for number in range(given.count)
+        )
     else:
         sources = sources_of(given.dataset, given.source)
         parts = parts_of(given.dataset, sources, given.manifest)
         chosen = [source for source in sources if parts[source.id] == LEARNT_PART]
-        jobs = ((f"{number:05d}", source.load) for number, source in enumerate(chosen))
+        jobs = ((f"{given.dataset}-{number:05d}", source.load) for number, source in enumerate(chosen))
     todo = {name: study for name, study in jobs if not (given.folder / f"{name}.npz").exists()}
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
@@ -71,7 +81,8 @@ def main() -> None:
     caching.add_argument("folder", type=Path)
     caching.add_argument("source", type=Path, nargs="?", help="folder of the dataset")
     caching.add_argument("--release", default="cacseg-unet-1", help="whose first network is asked")
-    caching.add_argument("--patients", type=int, default=1000, help="digital ones (default: %(default)s)")
+    caching.add_argument("--patients", choices=sorted(FIRST_SEED), default="mixed", help="which digital ones")
+    caching.add_argument("--count", type=int, default=1000, help="of them (default: %(default)s)")
     caching.add_argument("--dataset", choices=sorted(READERS))
     caching.add_argument("--manifest", type=Path, help="CSV of the parts of the dataset")
     caching.add_argument("--workers", type=int, default=2)

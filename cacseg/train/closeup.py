@@ -32,8 +32,10 @@ from cacseg.scoring import RULES, Rule, adapt
 from cacseg.train.record import environment
 from cacseg.train.sources import Family, samples_in
 
-FIRST_SEED: Final = 800_000
-"""Of the digital patients that are looked at closely."""
+Patients = Literal["mixed", "stented", "heavy"]
+FIRST_SEED: Final[Mapping[Patients, int]] = {"mixed": 800_000, "stented": 820_000, "heavy": 840_000}
+"""Of the digital patients that are looked at closely: people with many of the rare findings, people who all have
+stents, and people without stents but with much plaque."""
 
 Kind = tuple[Family, Literal["training", "hard", "zeros"]]
 HARD: Final[Kind] = ("gated", "hard")
@@ -42,7 +44,12 @@ CHEST: Final[Kind] = ("chest", "training")
 HARD_CHEST: Final[Kind] = ("chest", "hard")
 ZERO: Final[Kind] = ("gated", "zeros")
 MIX: Final = 9 * (HARD,) + 6 * (USUAL,) + 2 * (CHEST,) + 2 * (HARD_CHEST,) + (ZERO,)
-"""Family and findings of twenty patients in a row; "zeros" have no coronary calcium."""
+"""Family and findings of twenty mixed patients in a row; "zeros" have no coronary calcium."""
+
+CHEST_EVERY: Final = 5
+"""Every so many-th of the stented and of the heavy patients has a scan that is not gated."""
+
+HEAVY_AGATSTON: Final = (300.0, 4000.0)
 
 VALIDATION_EVERY: Final = 6
 """Every so many-th patient is kept for validation."""
@@ -99,19 +106,26 @@ class CloseupSettings:
     seed: int = 0
 
 
-def patient(number: int) -> LabelledStudy:
+def patient(number: int, patients: Patients = "mixed") -> LabelledStudy:
     """Make digital patient ``number`` of those that the second network learns from."""
     from cacseg.data.phantom import digital_patient
     from cacseg.evaluation.families import scan_without_coronary_calcium
     from cacseg.evaluation.scan_facts import study_of_scan
 
+    seed = FIRST_SEED[patients] + number
     family, findings = MIX[number % len(MIX)]
-    seed = FIRST_SEED + number
-    if findings == "zeros":
+    if patients != "mixed":
+        family = "chest" if number % CHEST_EVERY == 0 else "gated"
+        settings: dict[str, Any] = {"present": {"stents": patients == "stented"}}
+        if patients == "heavy":
+            low, high = np.log(HEAVY_AGATSTON)
+            settings["target_agatston"] = float(np.exp(np.random.default_rng([seed, 401]).uniform(low, high)))
+        scan = digital_patient(seed, family=family, **settings)
+    elif findings == "zeros":
         scan = scan_without_coronary_calcium(seed, family)
     else:
         scan = digital_patient(seed, family=family, extracoronary=findings)
-    return study_of_scan(scan, f"{family}-{findings}-{seed}")
+    return study_of_scan(scan, f"{family}-{seed}")
 
 
 def closeup_sample(study: LabelledStudy, release: Release) -> CloseupSample | None:

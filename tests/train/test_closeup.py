@@ -1,0 +1,241 @@
+import json
+import shutil
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cacseg.data.readers import LabelledStudy
+from cacseg.errors import UsageError
+from cacseg.infer import Release, load_release
+from cacseg.infer.closeup import FACTS, OWNERS, PATCH
+from cacseg.models import CloseupNet
+from cacseg.models.closeup import LARGEST_CHANGE
+from cacseg.train import closeup as module
+from cacseg.train.closeup import (
+    MIX,
+    CloseupData,
+    CloseupSample,
+    CloseupSettings,
+    closeup_sample,
+    fit,
+    patient,
+    save_closeups,
+    varied,
+)
+from cacseg.train.export import decision_source, export, put_closeup
+from cacseg.vessels import Label
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SHIPPED = Path(__file__).parents[2] / "models" / "cacseg-unet-1"
+SHORT = CloseupSettings(steps=6, batch_size=8)
+
+
+def made_up(seed: int, count: int = 6) -> CloseupSample:
+    """Bright components are other calcium, dim ones coronary; the first network cannot tell."""
+    rng = np.random.default_rng(seed)
+    bright = rng.random(count) < 0.5
+    hu = rng.normal(40, 10, (count, *PATCH.shape))
+    share = np.zeros((count, *PATCH.shape))
+    share[:, 5:8, 28:36, 28:36] = 255
+    hu[:, 5:8, 28:36, 28:36] = np.where(bright, 1200, 350)[:, None, None, None]
+    truth = np.zeros((count, len(OWNERS)), np.float32)
+    truth[np.arange(count), np.where(bright, 5, 1)] = 1
+    probability = np.tile(np.array([0.02, 0.49, 0, 0, 0, 0.49], np.float32), (count, 1))
+    return CloseupSample(
+        hu=hu.astype(np.int16),
+        share=share.astype(np.uint8),
+        facts=np.zeros((count, len(FACTS)), np.float32),
+        probability=probability,
+        truth=truth,
+        agatston=np.full(count, 80, np.float32),
+        known=np.ones(count, bool),
+        healthy=not (truth[:, 1] > 0).any(),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("closeups")
+    for seed in range(12):
+        save_closeups(made_up(seed), path / f"{seed:05d}.npz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Release:
+    return replace(load_release(SHIPPED, threads=1), closeup_session=None)
+
+
+@pytest.fixture(scope="module")
+def study() -> LabelledStudy:
+    return patient(2)
+
+
+def test_the_patients_are_those_of_the_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(MIX) == 20
+    asked = []
+    monkeypatch.setattr("cacseg.data.phantom.digital_patient", lambda seed, **given: asked.append((seed, given)))
+    monkeypatch.setattr("cacseg.evaluation.scan_facts.study_of_scan", lambda scan, name: name)
+    monkeypatch.setattr("cacseg.evaluation.families.scan_without_coronary_calcium", lambda *given: asked.append(given))
+    assert [patient(number) for number in (0, 39)] == ["gated-hard-800000", "gated-zeros-800039"]
+    assert asked == [(800_000, {"family": "gated", "extracoronary": "hard"}), (800_039, "gated")]
+
+
+def test_the_components_of_a_patient_have_their_true_owners(study: LabelledStudy, shipped: Release) -> None:
+    sample = closeup_sample(study, shipped)
+    assert sample is not None
+    count = len(sample.agatston)
+    assert count > 0
+    assert sample.hu.shape == sample.share.shape == (count, *PATCH.shape)
+    assert np.allclose(sample.truth.sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(sample.probability.sum(axis=1), 1, atol=1e-5)
+    assert (sample.probability[:, 1] >= 0.02).all()
+    assert sample.known.all()
+    coronary = np.isin(study.labels, (Label.LM, Label.LAD, Label.LCX, Label.RCA)).any()
+    assert sample.healthy == (not coronary)
+    right = sample.truth.argmax(axis=1) == sample.probability.argmax(axis=1)
+    assert right.mean() > 0.5
+
+
+def test_where_only_coronary_calcium_is_labelled_the_rest_is_not_known(study: LabelledStudy, shipped: Release) -> None:
+    labels = np.where(study.labels <= Label.RCA, study.labels, 0)
+    sample = closeup_sample(replace(study, labels=labels, label_scope="coronary"), shipped)
+    assert sample is not None
+    assert np.array_equal(sample.known, sample.truth[:, 1] > 0.5)
+
+
+def test_what_is_not_known_teaches_coronary_or_not(tmp_path: Path) -> None:
+    for seed in range(12):
+        save_closeups(replace(made_up(seed), known=np.zeros(6, bool)), tmp_path / f"{seed}.npz")
+    data = CloseupData(tmp_path, SHORT)
+    other = int(data.training[(data.truth[:, 5] == 1)[data.training]][0])
+    place = torch.tensor([other])
+    to_aorta = torch.zeros(1, 6)
+    to_aorta[0, 4] = 9.0
+    to_other = torch.zeros(1, 6)
+    to_other[0, 5] = 9.0
+    to_coronary = torch.zeros(1, 6)
+    to_coronary[0, 1] = 9.0
+    none, bone = float(data.loss(place, torch.zeros(1, 6))), float(data.loss(place, to_other))
+    assert none == pytest.approx(-np.log(0.51), abs=1e-3)
+    assert bone < 0.01
+    assert float(data.loss(place, to_aorta)) < none
+    assert float(data.loss(place, to_coronary)) > 5
+
+
+def test_the_second_network_begins_by_changing_nothing_and_changes_within_limits() -> None:
+    net = CloseupNet().eval()
+    patches, facts = torch.randn(2, 2, *PATCH.shape) * 300, torch.randn(2, len(FACTS))
+    assert torch.equal(net(patches, facts), torch.zeros(2, len(OWNERS)))
+    with torch.no_grad():
+        net.head[-1].bias.fill_(1e4)
+    assert torch.allclose(net(patches, facts), torch.full((2, len(OWNERS)), LARGEST_CHANGE))
+
+
+def test_what_is_learned_tells_bright_from_dim(folder: Path, tmp_path: Path) -> None:
+    made = fit(folder, tmp_path, CloseupSettings(steps=60, batch_size=8, averaging=0.8))
+    net = CloseupNet()
+    net.load_state_dict(torch.load(made, weights_only=True)["state_dict"])
+    sample = made_up(99, 12)
+    patches = torch.from_numpy(np.stack([sample.hu.astype(np.float32), sample.share / np.float32(255)], 1))
+    with torch.no_grad():
+        change = net.eval()(patches, torch.from_numpy(sample.facts)).numpy()
+    says_other = change[:, 5] > change[:, 1]
+    assert np.array_equal(says_other, sample.truth[:, 5] == 1)
+    rows = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert rows[0].startswith("step,train_loss,loss,loss_before,score,false,missed")
+    assert len(rows) == 2
+
+
+def test_a_stopped_run_ends_as_one_that_was_left_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = torch.load(fit(folder, tmp_path / "whole", SHORT, validate_every=3), weights_only=True)["state_dict"]
+    calls = []
+
+    def stopping(self: CloseupData, rng: np.random.Generator, size: int):
+        calls.append(size)
+        if len(calls) > 4:
+            raise KeyboardInterrupt
+        return batch(self, rng, size)
+
+    batch = CloseupData.batch
+    with monkeypatch.context() as patched:
+        patched.setattr(module.CloseupData, "batch", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            fit(folder, tmp_path / "stopped", SHORT, validate_every=3)
+    assert not (tmp_path / "stopped" / "closeup.pt").exists()
+    again = torch.load(fit(folder, tmp_path / "stopped", SHORT, validate_every=3), weights_only=True)["state_dict"]
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_variation_leaves_a_component_whole() -> None:
+    patches = torch.zeros(5, 2, *PATCH.shape)
+    patches[:, 1, 4:8, 20:30, 25:40] = 1.0
+    patches[:, 0] = 40.0 + 400 * patches[:, 1]
+    changed = varied(patches, np.random.default_rng(0))
+    assert torch.equal(changed[:, 1].sum((1, 2, 3)), patches[:, 1].sum((1, 2, 3)))
+    inside = changed[:, 1] == 1
+    assert (changed[:, 0][inside] > 350).all()
+    assert (changed[:, 0][~inside] < 80).all()
+    assert not torch.equal(changed, patches)
+
+
+def test_too_few_scans_are_refused(tmp_path: Path) -> None:
+    save_closeups(made_up(0), tmp_path / "0.npz")
+    with pytest.raises(UsageError, match="more are needed"):
+        CloseupData(tmp_path, SHORT)
+    with pytest.raises(UsageError, match="No cached samples"):
+        CloseupData(tmp_path / "none", SHORT)
+
+
+@pytest.fixture(scope="module")
+def release_with_one(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("releases") / "two"
+    shutil.copytree(SHIPPED, path)
+    weights = fit(folder, tmp_path_factory.mktemp("run"), SHORT)
+    put_closeup(weights, path, "9.1.0", patients=1)
+    return path
+
+
+def test_a_release_gets_a_second_network(release_with_one: Path) -> None:
+    metadata = json.loads((release_with_one / "metadata.json").read_text())
+    block = metadata["cacseg"]
+    assert metadata["version"] == "9.1.0"
+    assert "9.1.0" in metadata["changelog"]
+    assert block["files"]["closeup"] == "closeup.onnx"
+    for name in ("closeup.onnx", "closeup.pt"):
+        assert block["sha256"][name] == sha256((release_with_one / name).read_bytes()).hexdigest()
+    assert block["closeup"]["made"]["settings"]["steps"] == SHORT.steps
+    assert block["closeup"]["facts"] == list(FACTS)
+    assert block["closeup"]["owners"] == list(OWNERS)
+    assert block["closeup"]["parity"]["scores_changed"] == 0
+    release = load_release(release_with_one)
+    assert release.closeup_session is not None
+    given = {"patches": np.zeros((3, 2, *PATCH.shape), np.float32), "facts": np.zeros((3, len(FACTS)), np.float32)}
+    assert release.closeup_session.run(["change"], given)[0].shape == (3, len(OWNERS))
+
+
+def test_an_export_keeps_the_second_network_of_its_source(release_with_one: Path, tmp_path: Path) -> None:
+    from cacseg.train.module import CalciumModule
+
+    tiny = {"channels": [4, 4], "strides": [2], "residual_units": 1, "feature_channels": 4, "head_channels": 4}
+    stored = {"hyper_parameters": tiny, "state_dict": CalciumModule(**tiny).state_dict(), "global_step": 1, "epoch": 0}
+    torch.save(stored, tmp_path / "last.ckpt")
+    assert decision_source(tmp_path / "new", release_with_one) == release_with_one
+    export(tmp_path / "last.ckpt", tmp_path / "new", name="new", decision=release_with_one, volumes=1, patients=1)
+    before, after = (json.loads((each / "metadata.json").read_text()) for each in (release_with_one, tmp_path / "new"))
+    assert after["cacseg"]["closeup"] == before["cacseg"]["closeup"]
+    assert after["cacseg"]["sha256"]["closeup.onnx"] == before["cacseg"]["sha256"]["closeup.onnx"]
+    assert load_release(tmp_path / "new").closeup_session is not None
+
+
+def test_weights_or_a_release_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="one is not there"):
+        put_closeup(tmp_path / "closeup.pt", SHIPPED, "1.0.0")
