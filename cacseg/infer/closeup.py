@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from cacseg.infer.components import FACES, connected
 from cacseg.infer.decide import Decision, biased, group_mean, voxel_weight
@@ -168,9 +167,22 @@ def noise_of(view: Volume, centre_lps_mm: NDArray[np.float64]) -> float:
     half = [int(NOISE_BLOCK_MM / 2 / mm) for mm in view.spacing_mm]
     block = view.voxels[tuple(slice(max(m - h, 0), max(m + h, 0)) for m, h in zip(middle, half, strict=True))]
     hu = np.ascontiguousarray(block, dtype=np.float32)
-    smooth = uniform_filter(hu, (1, SMOOTH_PIXELS, SMOOTH_PIXELS))
+    smooth = _smoothed(hu)
     rest = (hu - smooth)[(smooth > SOFT_TISSUE_HU[0]) & (smooth < SOFT_TISSUE_HU[1])]
     return max(float(1.4826 * np.median(np.abs(rest))), LEAST_NOISE_HU) if rest.size else LEAST_NOISE_HU
+
+
+def _smoothed(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean over squares of ``SMOOTH_PIXELS`` in each slice, mirrored at the edges."""
+    half = SMOOTH_PIXELS // 2
+    for axis in (1, 2):
+        width = [(0, 0)] * 3
+        width[axis] = (half + 1, half)
+        sums = np.cumsum(np.pad(hu, width, mode="symmetric"), axis=axis, dtype=np.float64)
+        last = np.take(sums, np.arange(SMOOTH_PIXELS, sums.shape[axis]), axis=axis)
+        first = np.take(sums, np.arange(sums.shape[axis] - SMOOTH_PIXELS), axis=axis)
+        hu = ((last - first) / SMOOTH_PIXELS).astype(np.float32)
+    return hu
 
 
 def _facts(
