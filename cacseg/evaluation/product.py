@@ -38,6 +38,6 @@ def product_path(
             raise RefusedError("; ".join(f"{finding.code}: {finding.message}" for finding in assignment.findings))
         return assignment
 
-    model = {"name": release.name, "sha256": release.sha256, "decision": dict(release.decision)}
+    model = {**release.describe(), "decision": dict(release.decision)}
     identity = {"model": model, "threads": release.threads, "engine": release.engine}
     return run, identity

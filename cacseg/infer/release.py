@@ -39,7 +39,7 @@ class Release:
     Parameters
     ----------
     name, version : of the release.
-    sha256 : of the calcium network's file; identifies the release in every result.
+    sha256 : of the calcium network's file; the networks beside it are named by ``describe``.
     grids : of the calcium network, narrowest first; it takes any of them.
     scout_grid : of the network that finds the heart.
     shifts_mm : where the grid is put, along slice, row and column from the middle of the heart; what the network says
@@ -93,8 +93,10 @@ class Release:
         return probability
 
     def describe(self) -> dict[str, Any]:
-        """Give what a result records about the model."""
-        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+        """Give what a result records about the model; ``networks`` holds the SHA-256 of each."""
+        block = self.metadata["cacseg"]
+        networks = {network: block["sha256"][file] for network, file in block["files"].items()}
+        return {"name": self.name, "version": self.version, "sha256": self.sha256, "networks": networks}
 
 
 def releases_dir(package: Path | None = None) -> Path:

@@ -11,8 +11,6 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,21 +21,27 @@ from torch import Tensor, nn
 from cacseg.cli.options import positive
 from cacseg.cli.streams import say
 from cacseg.errors import CacsegError, UsageError
-from cacseg.infer.closeup import FACTS, OWNERS, PATCH
+from cacseg.infer.closeup import FACTS, PATCH
 from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.decide import Decision
 from cacseg.infer.grid import (
-    AIR_HU,
-    CHANNELS,
     HEART_GRID,
-    HIGHEST_HU,
-    NARROW_GRIDS,
     SCOUT_GRID,
     WIDTH_STEP,
 )
-from cacseg.infer.release import DEFAULT_RELEASE, FORMAT_VERSION, METADATA, load_release
+from cacseg.infer.release import DEFAULT_RELEASE, METADATA, load_release
 from cacseg.models import CalciumNet, CloseupNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
+from cacseg.train.bundle import (
+    CALCIUM_FILE,
+    CLOSEUP_FILE,
+    CLOSEUP_WEIGHTS_FILE,
+    OPSET,
+    SCOUT_FILE,
+    WEIGHTS_FILE,
+    closeup_format,
+    release_metadata,
+)
 from cacseg.train.module import CalciumModule
 from cacseg.train.parity import (
     FIRST_SEED,
@@ -48,18 +52,6 @@ from cacseg.train.parity import (
     digital_patients,
     in_torch,
 )
-from cacseg.train.record import environment
-from cacseg.vessels import CORONARY, Label
-
-OPSET: Final = 18
-"""Lowest opset the exporter writes natively; every onnxruntime since 1.14 runs it."""
-
-CALCIUM_FILE: Final = "calcium.onnx"
-SCOUT_FILE: Final = "scout.onnx"
-WEIGHTS_FILE: Final = "weights.pt"
-"""Weights in PyTorch's form, for fine-tuning; inference never opens it."""
-CLOSEUP_FILE: Final = "closeup.onnx"
-CLOSEUP_WEIGHTS_FILE: Final = "closeup.pt"
 
 ARCHITECTURE: Final = ("channels", "strides", "residual_units", "feature_channels", "head_channels")
 """Settings of ``CalciumModule`` that say how the network is built."""
@@ -287,7 +279,7 @@ def put_closeup(weights: Path, folder: Path, release_version: str, patients: int
     block = metadata["cacseg"]
     metadata["version"] = release_version
     metadata["changelog"] = {release_version: "see README.md"} | metadata["changelog"]
-    metadata |= _closeup_format()
+    metadata |= closeup_format()
     block["files"]["closeup"] = CLOSEUP_FILE
     for name in (CLOSEUP_FILE, CLOSEUP_WEIGHTS_FILE):
         block["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -330,124 +322,6 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     return bare
-
-
-def release_metadata(
-    folder: Path,
-    name: str,
-    release_version: str,
-    settings: Mapping[str, Any],
-    run: Mapping[str, Any],
-    changelog: Mapping[str, str],
-) -> dict[str, Any]:
-    """Describe a release in the form of a MONAI bundle, with what cacseg itself reads under ``cacseg``.
-
-    Parameters
-    ----------
-    folder : holds the networks and the weights, whose checksums are taken.
-    settings : from ``settings_of``.
-    run : from ``load_networks``.
-    changelog : a line for each version.
-    """
-    networks = {"calcium": CALCIUM_FILE, "scout": SCOUT_FILE}
-    weights = [WEIGHTS_FILE]
-    if "closeup" in settings:
-        networks["closeup"] = CLOSEUP_FILE
-        weights.append(CLOSEUP_WEIGHTS_FILE)
-    files = (*networks.values(), *weights)
-    return {
-        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
-        "version": release_version,
-        "changelog": dict(changelog),
-        "monai_version": version("monai"),
-        "pytorch_version": version("torch"),
-        "numpy_version": version("numpy"),
-        "required_packages_version": {"onnxruntime": version("onnxruntime")},
-        "optional_packages_version": {"lightning": version("lightning")},
-        "name": name,
-        "task": "Assignment of coronary and other calcium on non-contrast CT of the heart",
-        "description": "Labels calcified voxels as LM, LAD, LCX, RCA, valve, annulus, aorta or other.",
-        "authors": "The cacseg developers",
-        "copyright": "Copyright The cacseg developers, Apache-2.0",
-        "data_type": "procedural digital patients; no patient",
-        "intended_use": "Research. Not a medical device; not for diagnosis.",
-        **_data_formats(),
-        **(_closeup_format() if "closeup" in settings else {}),
-        "cacseg": {
-            "format_version": FORMAT_VERSION,
-            "files": networks,
-            "sha256": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files},
-            "size_bytes": {file: (folder / file).stat().st_size for file in files},
-            "grid": asdict(HEART_GRID),
-            "narrow_grids": [asdict(grid) for grid in NARROW_GRIDS],
-            "scout_grid": asdict(SCOUT_GRID),
-            "channels": list(CHANNELS),
-            "classes": [label.name for label in Label],
-            **settings,
-            "opset": OPSET,
-            "run": dict(run),
-            "exported": {"on": datetime.now(UTC).date().isoformat(), "git_commit": environment()["git_commit"]},
-        },
-    }
-
-
-_Cells = tuple[tuple[int | str, ...], tuple[float, float, float]]
-"""Number of cells along each axis, or what it is a multiple of, and their size in mm."""
-
-
-def _data_formats() -> dict[str, Any]:
-    """Describe the tensors of both networks; MONAI's schema has ``<network>_data_format`` for a second one."""
-    hu = [AIR_HU, HIGHEST_HU]
-    slices, (slice_mm, row_mm, column_mm) = HEART_GRID.shape[0], HEART_GRID.spacing_mm
-    whole: _Cells = ((slices, f"{WIDTH_STEP}*n", f"{WIDTH_STEP}*m"), HEART_GRID.spacing_mm)
-    half: _Cells = ((slices, f"{WIDTH_STEP // 2}*n", f"{WIDTH_STEP // 2}*m"), (slice_mm, 2 * row_mm, 2 * column_mm))
-    coarse: _Cells = (SCOUT_GRID.shape, SCOUT_GRID.spacing_mm)
-    territories = ("away from any artery", *(vessel.name for vessel in CORONARY))
-    return {
-        "network_data_format": {
-            "inputs": {"cells": _tensor("hounsfield", CHANNELS, whole, hu)},
-            "outputs": {
-                "calcium": _tensor("labels", [label.name for label in Label], whole),
-                "territory": _tensor("labels", territories, half),
-            },
-        },
-        "scout_data_format": {
-            "inputs": {"cells": _tensor("hounsfield", CHANNELS[:1], coarse, hu)},
-            "outputs": {"heart": _tensor("magnitude", ["probability of heart"], coarse, [0.0, 1.0])},
-        },
-    }
-
-
-def _closeup_format() -> dict[str, Any]:
-    """Describe the tensors of the second network; its facts and its answer have no place in space."""
-    patch: _Cells = (PATCH.shape, PATCH.spacing_mm)
-    alone: _Cells = ((1, 1, 1), (0.0, 0.0, 0.0))
-    patches = _tensor("hounsfield", ("hu", "share of the component"), patch, [AIR_HU, HIGHEST_HU])
-    return {
-        "closeup_data_format": {
-            "inputs": {
-                "patches": {**patches, "is_patch_data": True},
-                "facts": _tensor("magnitude", FACTS, alone),
-            },
-            "outputs": {"change": _tensor("probabilities", OWNERS, alone)},
-        }
-    }
-
-
-def _tensor(form: str, channels: Sequence[str], cells: _Cells, value_range: Sequence[float] = ()) -> dict[str, Any]:
-    """Describe one tensor; logits have no range."""
-    return {
-        "type": "image",
-        "format": form,
-        "modality": "CT",
-        "num_channels": len(channels),
-        "spatial_shape": list(cells[0]),
-        "spacing_mm": list(cells[1]),
-        "dtype": "float32",
-        "value_range": list(value_range),
-        "is_patch_data": False,
-        "channel_def": {str(number): channel for number, channel in enumerate(channels)},
-    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

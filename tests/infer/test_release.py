@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import subprocess
@@ -31,8 +32,10 @@ def test_a_release_runs_any_batch(tiny_release: Path) -> None:
     calcium, territory = release.predict(np.zeros((2, 3, *HEART_GRID.shape), np.float32))
     assert calcium.shape == (2, 9, 48, 144, 144)
     assert territory.shape == (2, 5, 48, 72, 72)
-    assert release.describe()["sha256"] == release.sha256
-    assert len(release.sha256) == 64
+    described = release.describe()
+    assert described["sha256"] == release.sha256 == described["networks"]["calcium"]
+    digest = hashlib.sha256((tiny_release / "scout.onnx").read_bytes()).hexdigest()
+    assert described["networks"] == {"calcium": release.sha256, "scout": digest}
 
 
 @pytest.mark.parametrize(
@@ -86,8 +89,6 @@ def test_other_channels_are_refused(copied: Path) -> None:
 
 
 def test_a_file_that_is_no_network_is_refused(copied: Path) -> None:
-    import hashlib
-
     (copied / "scout.onnx").write_bytes(b"not onnx")
     metadata = json.loads((copied / "metadata.json").read_text())
     digests = metadata["cacseg"]["sha256"] | {"scout.onnx": hashlib.sha256(b"not onnx").hexdigest()}

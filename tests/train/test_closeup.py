@@ -76,14 +76,35 @@ def study() -> LabelledStudy:
     return patient(2)
 
 
-def test_the_patients_are_those_of_the_mix(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(MIX) == 20
-    asked = []
-    monkeypatch.setattr("cacseg.data.phantom.digital_patient", lambda seed, **given: asked.append((seed, given)))
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What the simulator was asked for, instead of a scan."""
+    calls: list[tuple] = []
+    monkeypatch.setattr("cacseg.data.phantom.digital_patient", lambda seed, **given: calls.append((seed, given)))
     monkeypatch.setattr("cacseg.evaluation.scan_facts.study_of_scan", lambda scan, name: name)
-    monkeypatch.setattr("cacseg.evaluation.families.scan_without_coronary_calcium", lambda *given: asked.append(given))
-    assert [patient(number) for number in (0, 39)] == ["gated-hard-800000", "gated-zeros-800039"]
+    monkeypatch.setattr("cacseg.evaluation.families.scan_without_coronary_calcium", lambda *given: calls.append(given))
+    return calls
+
+
+def test_the_patients_are_those_of_the_mix(asked: list[tuple]) -> None:
+    assert len(MIX) == 20
+    assert [patient(number) for number in (0, 39)] == ["gated-800000", "gated-800039"]
     assert asked == [(800_000, {"family": "gated", "extracoronary": "hard"}), (800_039, "gated")]
+
+
+def test_patients_with_stents_and_patients_with_much_plaque_are_asked_for(asked: list[tuple]) -> None:
+    assert [patient(number, "stented") for number in (0, 1)] == ["chest-820000", "gated-820001"]
+    heavy = [patient(number, "heavy") for number in range(1, 60)]
+    assert len(set(heavy)) == 59
+    assert asked[:2] == [
+        (820_000, {"family": "chest", "present": {"stents": True}}),
+        (820_001, {"family": "gated", "present": {"stents": True}}),
+    ]
+    assert all(given["present"] == {"stents": False} for _, given in asked[2:])
+    targets = np.array([given["target_agatston"] for _, given in asked[2:]])
+    assert targets.min() >= 300
+    assert targets.max() <= 4000
+    assert 700 < np.median(targets) < 1700
 
 
 def test_the_components_of_a_patient_have_their_true_owners(study: LabelledStudy, shipped: Release) -> None:
