@@ -46,6 +46,7 @@ CHOICES = {
     "territory_weight": (0.2, 0.35, 0.5, 0.65, 0.8),
     "component_share": (0.1, 0.3, 0.5),
     "split_share": (0.15, 0.2, 0.3, 0.4),
+    "artery_split_share": (0.1, 0.15, 0.2, 0.3),
     "split_volume_mm3": (10.0, 20.0, 40.0),
     "split_area_mm2": (3.0, 6.0, 10.0),
 }

@@ -29,7 +29,7 @@ class Decision:
     territory_weight : share of the territory head in the choice between arteries, 0 to 1.
     component_share : how much the whole component speaks in the choice for one of its slice pieces.
     split_share, split_volume_mm3 : least part, of a component, of a second owner that is given its own voxels.
-    split_area_mm2 : least part, of a slice piece, of a second artery that is given its own voxels.
+    artery_split_share, split_area_mm2 : least part, of a slice piece, of a second artery that is given its own voxels.
     background_bias : added to the log-probability of background; undoes a part of the class weights of training.
     other_bias : the same for other calcium.
     left_main_bias : added to the logit of the left main artery against the other arteries; below 0 undoes a part of
@@ -44,6 +44,7 @@ class Decision:
     component_share: float = 0.3
     split_share: float = 0.3
     split_volume_mm3: float = 20.0
+    artery_split_share: float = 0.3
     split_area_mm2: float = 6.0
     background_bias: float = 1.5
     other_bias: float = 0.0
@@ -200,5 +201,5 @@ def _vessels(
     share = decision.component_share
     mean = (1 - share) * group_mean(probability, piece, weight) + share * whole[component[first]]
     return _one_or_two(
-        probability, piece, weight, view.pixel_area_mm2, decision.split_share, decision.split_area_mm2, mean
+        probability, piece, weight, view.pixel_area_mm2, decision.artery_split_share, decision.split_area_mm2, mean
     )

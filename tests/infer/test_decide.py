@@ -90,6 +90,18 @@ def test_a_sliver_of_another_artery_is_not_cut_off() -> None:
     assert set(np.unique(labelled(samples([lad, sliver])))) == {0, Label.LAD}
 
 
+def test_arteries_and_owners_are_divided_each_by_a_share_of_its_own() -> None:
+    lad = (block(range(1), range(5, 15), range(5, 13)), {Label.LAD: 0.8}, 400)
+    fork = (block(range(1), range(5, 15), range(13, 16)), {Label.LM: 0.6, Label.LAD: 0.3}, 400)
+    wall = (block(range(1), range(5, 15), range(16, 19)), {Label.AORTA: 0.8}, 400)
+    whole = samples([lad, fork, wall])
+    size = {"split_volume_mm3": 5.0, "split_area_mm2": 5.0}
+    by_artery = labelled(whole, split_share=0.5, artery_split_share=0.2, **size)
+    assert [(by_artery == label).sum() for label in (Label.LM, Label.LAD, Label.AORTA)] == [30, 110, 0]
+    by_owner = labelled(whole, split_share=0.2, artery_split_share=0.5, **size)
+    assert [(by_owner == label).sum() for label in (Label.LM, Label.LAD, Label.AORTA)] == [0, 110, 30]
+
+
 def test_each_slice_of_a_component_chooses_its_artery() -> None:
     upper = (block(range(3, 4), range(5, 10), range(5, 10)), {Label.LM: 0.85, Label.LAD: 0.1}, 400)
     lower = (block(range(2, 3), range(5, 10), range(5, 10)), {Label.LAD: 0.85, Label.LM: 0.1}, 400)
