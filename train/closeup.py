@@ -90,7 +90,9 @@ def main() -> None:
     fitting.add_argument("folder", type=Path)
     fitting.add_argument("run", type=Path)
     fitting.add_argument("--steps", type=int, default=CloseupSettings().steps)
+    fitting.add_argument("--learning-rate", type=float, default=CloseupSettings().learning_rate)
     fitting.add_argument("--seed", type=int, default=0)
+    fitting.add_argument("--start-from", type=Path, help="closeup.pt of a release or of another run")
     putting = commands.add_parser("put", help="export into a release, beside its first network")
     putting.add_argument("weights", type=Path)
     putting.add_argument("release", type=Path)
@@ -101,7 +103,10 @@ def main() -> None:
             parser.error("a dataset needs its folder, and a folder the name of its dataset: --dataset NAME FOLDER")
         cache(given)
     elif given.command == "fit":
-        print(fit(given.folder, given.run, CloseupSettings(steps=given.steps, seed=given.seed)))
+        if given.start_from is not None and not given.start_from.is_file():
+            parser.error(f"no such weights: {given.start_from}")
+        settings = CloseupSettings(steps=given.steps, learning_rate=given.learning_rate, seed=given.seed)
+        print(fit(given.folder, given.run, settings, start_from=given.start_from))
     else:
         print(json.dumps(put_closeup(given.weights, given.release, given.version), indent=2))
 

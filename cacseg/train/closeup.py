@@ -4,6 +4,7 @@ The second network learns from scans that the first has not met, or it would tru
 """
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -268,13 +269,16 @@ def varied(patches: Tensor, rng: np.random.Generator) -> Tensor:
     return patches.roll(tuple(int(each) for each in rng.integers(-3, 4, 2)), (3, 4))
 
 
-def fit(folder: Path, run: Path, settings: CloseupSettings, validate_every: int = 150) -> Path:
+def fit(
+    folder: Path, run: Path, settings: CloseupSettings, validate_every: int = 150, start_from: Path | None = None
+) -> Path:
     """Train, going on where a stopped run left off.
 
     Parameters
     ----------
     folder : of samples.
     run : gets ``closeup.pt``, ``state.pt`` and ``metrics.csv``.
+    start_from : ``closeup.pt`` of a release or of another run; nothing learned where None.
 
     Returns
     -------
@@ -283,6 +287,8 @@ def fit(folder: Path, run: Path, settings: CloseupSettings, validate_every: int 
     torch.manual_seed(settings.seed)
     data = CloseupData(folder, settings)
     net = CloseupNet().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    if start_from is not None:
+        net.load_state_dict(torch.load(start_from, weights_only=True)["state_dict"])
     averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging), use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -318,6 +324,7 @@ def fit(folder: Path, run: Path, settings: CloseupSettings, validate_every: int 
             state.with_suffix(".part").replace(state)
     made = {
         "settings": asdict(settings),
+        "start_from": None if start_from is None else hashlib.sha256(start_from.read_bytes()).hexdigest(),
         "components": int(data.training.size),
         "git_commit": environment()["git_commit"],
         "torch": str(torch.__version__),

@@ -196,6 +196,17 @@ def test_a_stopped_run_ends_as_one_that_was_left_alone(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_training_starts_from_what_was_learned_before(folder: Path, tmp_path: Path) -> None:
+    first = fit(folder, tmp_path / "first", SHORT)
+    still = replace(SHORT, learning_rate=1e-9, weight_decay=0.0, seed=5)
+    second = torch.load(fit(folder, tmp_path / "second", still, start_from=first), weights_only=True)
+    learned = torch.load(first, weights_only=True)["state_dict"]
+    weights = [name for name in learned if "running" not in name and "tracked" not in name]
+    assert len(weights) > 8
+    assert all(torch.allclose(second["state_dict"][name], learned[name], atol=1e-6) for name in weights)
+    assert second["made"]["start_from"] == sha256(first.read_bytes()).hexdigest()
+
+
 def test_variation_leaves_a_component_whole() -> None:
     patches = torch.zeros(5, 2, *PATCH.shape)
     patches[:, 1, 4:8, 20:30, 25:40] = 1.0
