@@ -6,11 +6,12 @@ The second network learns from scans that the first has not met, or it would tru
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Literal
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ CHEST_EVERY: Final = 5
 HEAVY_AGATSTON: Final = (300.0, 4000.0)
 
 VALIDATION_EVERY: Final = 6
-"""Every so many-th patient is kept for validation."""
+"""One patient in so many is kept for validation, by the name of the file: a cache may grow between runs."""
 
 CLIPPED_WEIGHT: Final = 6.0
 
@@ -223,8 +224,8 @@ class CloseupData:
         )
         score = np.minimum(np.sqrt(whole["agatston"]) / settings.score_weight, 3.0)
         self.weight = torch.from_numpy((0.3 + score + settings.healthy_weight * healthy).astype(np.float32))
-        self.training = np.flatnonzero(case % VALIDATION_EVERY != 0)
-        self.validation = np.flatnonzero(case % VALIDATION_EVERY == 0)
+        kept = kept_for_validation([file.name for file in files])[case]
+        self.training, self.validation = np.flatnonzero(~kept), np.flatnonzero(kept)
         if not self.training.size or not self.validation.size:
             raise UsageError(f"{folder} holds {len(files)} scans; more are needed to train on and to validate on.")
         wrong = np.abs(whole["probability"] - whole["truth"]).max(axis=1)
@@ -253,6 +254,21 @@ class CloseupData:
         rest = torch.logsumexp(given[:, [0, 2, 3, 4, 5]], 1)
         either = -(truth[:, 1] * given[:, 1] + (1 - truth[:, 1]) * rest)
         return torch.where(self.known[places], whole, either)
+
+
+def kept_for_validation(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which files are kept for validation: the same ones however many others there are, and always one.
+
+    Examples
+    --------
+    >>> kept_for_validation(["0.npz", "1.npz", "5.npz"]).tolist()
+    [True, False, True]
+    >>> kept_for_validation(["2.npz", "1.npz"]).tolist()
+    [True, False]
+    """
+    digests = np.array([crc32(name.encode()) for name in names])
+    kept = digests % VALIDATION_EVERY == 0
+    return kept if kept.any() else digests == digests.min()
 
 
 def varied(patches: Tensor, rng: np.random.Generator) -> Tensor:

@@ -62,7 +62,7 @@ def made_up(seed: int, count: int = 6) -> CloseupSample:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("closeups")
     for seed in range(12):
-        save_closeups(made_up(seed), path / f"{seed:05d}.npz")
+        save_closeups(made_up(seed), path / f"{seed}.npz")
     return path
 
 
