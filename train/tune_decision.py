@@ -40,7 +40,7 @@ CHOICES = {
     "background_bias": (0.5, 1.0, 1.5, 2.0, 2.5),
     "other_bias": (-0.5, 0.0, 0.5, 1.0),
     "left_main_bias": (-1.5, -1.0, -0.5, 0.0),
-    "coronary_bias": (-0.6, -0.3, 0.0, 0.3, 0.6),
+    "coronary_bias": (-0.6, -0.3, 0.0, 0.3, 0.6, 1.0, 1.5),
     "keep_probability": (0.4, 0.5, 0.6, 0.7),
     "join_probability": (0.1, 0.2, 0.35),
     "territory_weight": (0.2, 0.35, 0.5, 0.65, 0.8),
@@ -50,6 +50,9 @@ CHOICES = {
     "split_volume_mm3": (10.0, 20.0, 40.0),
     "split_area_mm2": (3.0, 6.0, 10.0),
 }
+TOLD_TO_THE_SECOND = ("background_bias", "other_bias")
+"""Settings that a second network was trained with: where a release has one, they stay."""
+
 WITHOUT = {
     "the rule as it is": {},
     "the territory head": {"territory_weight": 0.0},
@@ -58,6 +61,7 @@ WITHOUT = {
     "dividing a slice piece between arteries": {"split_area_mm2": 1e6},
     "the bias of background": {"background_bias": 0.0},
     "the bias of other calcium": {"other_bias": 0.0},
+    "the bias of coronary calcium": {"coronary_bias": 0.0},
     "the bias of the left main artery": {"left_main_bias": 0.0},
 }
 """What the rule is left without for the table of ``--ablate``."""
@@ -152,14 +156,14 @@ def _masks(
         yield labels == label, truth == label
 
 
-def tuned(patients: Sequence[Seen], decision: Decision) -> tuple[Decision, dict[str, float]]:
-    """Climb one setting at a time."""
+def tuned(patients: Sequence[Seen], decision: Decision, fixed: Sequence[str] = ()) -> tuple[Decision, dict[str, float]]:
+    """Climb one setting at a time, those apart that are fixed."""
     best = worth(patients, decision)
     moved = True
     while moved:
         moved = False
         for name, values in CHOICES.items():
-            for value in values:
+            for value in () if name in fixed else values:
                 tried = replace(decision, **{name: value})
                 found = worth(patients, tried)
                 if found["worth"] > best["worth"] + LEAST_GAIN:
@@ -202,7 +206,8 @@ def main() -> None:
         print("\n".join(ablation(patients, start)))
         return
     print(f"{len(patients)} of {len(jobs)} patients; before: {json.dumps(worth(patients, start))}", flush=True)
-    decision, best = tuned(patients, start)
+    fixed = TOLD_TO_THE_SECOND if "closeup" in metadata["cacseg"]["files"] else ()
+    decision, best = tuned(patients, start, fixed)
     print(json.dumps({"decision": asdict(decision), **best}, indent=1))
     if given.write:
         metadata["cacseg"]["decision"] = asdict(decision)
