@@ -131,6 +131,30 @@ def test_the_second_look_changes_its_component_and_no_other() -> None:
     assert set(after[first]) == {Label.OTHER}
 
 
+def test_what_the_first_network_leaves_out_stays_out() -> None:
+    view = scan_with(TWO[:1])
+    samples = samples_of(view, lambda index: np.tile(of(LAD=0.4), (len(index), 1)))
+    changed = looked_again(samples, view, CENTRE, 130.0, PLAIN, Answer(background=-4.0, coronary=2.0))
+    assert np.allclose(changed.calcium[:, Label.LAD], 0.4)
+    fewer = looked_again(samples, view, CENTRE, 130.0, PLAIN, Answer(background=2.0))
+    assert np.allclose(fewer.calcium[:, Label.LAD], 0.4 / (0.4 + 0.6 * np.exp(2.0)))
+
+
+def test_metal_is_doubted_and_plaque_is_not() -> None:
+    view = scan_with(TWO[:1])
+    samples = samples_of(view, lambda index: np.tile(of(LAD=0.5, OTHER=0.5), (len(index), 1)))
+
+    def odds(doubt: float, **change: float) -> float:
+        decision = replace(PLAIN, metal_doubt=doubt)
+        one = looked_again(samples, view, CENTRE, 130.0, decision, Answer(**change)).calcium[0]
+        return float(np.log(one[Label.OTHER] / one[Label.LAD]))
+
+    assert odds(0.0, other=3.0) == pytest.approx(3.0, abs=1e-4)
+    assert odds(2.0, other=3.0) == pytest.approx(1.0, abs=1e-4)
+    assert odds(2.0, other=1.0) == pytest.approx(0.0, abs=1e-4)
+    assert odds(2.0, coronary=3.0) == pytest.approx(-3.0, abs=1e-4)
+
+
 def test_the_choice_between_arteries_is_left_to_the_first_network() -> None:
     view = scan_with(TWO[:1])
     samples = samples_of(view, lambda index: np.tile(of(LM=0.3, LAD=0.5, OTHER=0.2), (len(index), 1)))
