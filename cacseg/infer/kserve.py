@@ -152,7 +152,8 @@ def serve_elsewhere(release: Release, url: str, *, timeout_s: float = TIMEOUT_S)
     }
     for model in models.values():
         model.check()
-    return replace(release, calcium_session=models["calcium"], scout_session=models["scout"])
+    sessions: dict[str, Any] = {f"{network}_session": model for network, model in models.items()}
+    return replace(release, **sessions)
 
 
 def _address(url: str) -> SplitResult:

@@ -67,6 +67,12 @@ class Release:
     scout_session: Session
     closeup_session: Session | None = None
 
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """The networks that this release has, by name."""
+        every = {"calcium": self.calcium_session, "scout": self.scout_session, "closeup": self.closeup_session}
+        return {network: session for network, session in every.items() if session is not None}
+
     def predict(self, cells: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the calcium network.
 

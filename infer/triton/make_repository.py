@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from cacseg.infer import Release, load_release
+from cacseg.infer.closeup import BATCH
 from cacseg.infer.kserve import served_name
 
-LARGEST_BATCH: Final = 4
-"""Windows that may go through the network together where several clients ask at once."""
+LARGEST_BATCH: Final = {"calcium": 4, "scout": 4, "closeup": BATCH}
+"""Windows that may go through a network together where several clients ask; components that one client sends."""
 
 TYPES: Final = {"tensor(float)": "TYPE_FP32"}
 KINDS: Final = {"cpu": "KIND_CPU", "gpu": "KIND_GPU"}
 
 
-def config(name: str, session: Any, sha256: str, *, kind: str, threads: int) -> str:
+def config(name: str, session: Any, sha256: str, *, largest_batch: int, kind: str, threads: int) -> str:
     """Write the ``config.pbtxt`` of one network.
 
     Parameters
@@ -30,6 +31,7 @@ def config(name: str, session: Any, sha256: str, *, kind: str, threads: int) -> 
     name : of the model on the server.
     session : ONNX Runtime session of the network; tells its tensors.
     sha256 : of the ONNX file, kept as a parameter of the model.
+    largest_batch : what the server may put together, where the network takes any number.
     kind : ``KIND_CPU`` or ``KIND_GPU``.
     threads : threads of ONNX Runtime, as in the release; labels can depend on them.
     """
@@ -38,7 +40,7 @@ def config(name: str, session: Any, sha256: str, *, kind: str, threads: int) -> 
     lines = [
         f'name: "{name}"',
         'platform: "onnxruntime_onnx"',
-        f"max_batch_size: {LARGEST_BATCH if batches else 0}",
+        f"max_batch_size: {largest_batch if batches else 0}",
         *_tensor_block("input", session.get_inputs(), batches=batches),
         *_tensor_block("output", session.get_outputs(), batches=batches),
         f"instance_group [ {{ count: 1 kind: {kind} }} ]",
@@ -66,7 +68,6 @@ def write_repository(release: Release, target: Path, *, accelerator: str = "cpu"
     accelerator : ``cpu`` or ``gpu``.
     """
     block = release.metadata["cacseg"]
-    sessions = {"calcium": release.calcium_session, "scout": release.scout_session}
     folders = []
     for network, file in block["files"].items():
         sha256 = block["sha256"][file]
@@ -74,7 +75,14 @@ def write_repository(release: Release, target: Path, *, accelerator: str = "cpu"
         folder = target / name
         (folder / "1").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(release.folder / file, folder / "1" / "model.onnx")
-        text = config(name, sessions[network], sha256, kind=KINDS[accelerator], threads=release.threads)
+        text = config(
+            name,
+            release.sessions[network],
+            sha256,
+            largest_batch=LARGEST_BATCH[network],
+            kind=KINDS[accelerator],
+            threads=release.threads,
+        )
         (folder / "config.pbtxt").write_text(text, encoding="utf-8")
         folders.append(folder)
     return folders

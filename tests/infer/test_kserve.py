@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from cacseg.errors import ReleaseError, UsageError
 from cacseg.infer import Release, assign, load_release
+from cacseg.infer.closeup import BATCH, FACTS, OWNERS, PATCH
 from cacseg.infer.kserve import HEADER_LENGTH, ServedModel, serve_elsewhere, served_name
 
 
@@ -89,7 +90,7 @@ def address(server: ThreadingHTTPServer) -> str:
 
 def hold(server: ThreadingHTTPServer, release: Release) -> None:
     digests = release.metadata["cacseg"]["sha256"]
-    for network, session in (("calcium", release.calcium_session), ("scout", release.scout_session)):
+    for network, session in release.sessions.items():
         server.models[served_name(release.name, network, digests[f"{network}.onnx"])] = session
 
 
@@ -134,6 +135,12 @@ def test_the_shipped_release_from_a_server(server, ball_heart) -> None:
     remote = serve_elsewhere(local, address(server))
     cells = np.random.default_rng(0).normal(0, 100, (1, 1, *local.scout_grid.shape)).astype(np.float32)
     np.testing.assert_array_equal(remote.predict_heart(cells), local.predict_heart(cells))
+    rng = np.random.default_rng(1)
+    given = {"patches": rng.normal(50, 300, (3, 2, *PATCH.shape)), "facts": rng.normal(0, 1, (3, len(FACTS)))}
+    given = {name: array.astype(np.float32) for name, array in given.items()}
+    there, here = (each.sessions["closeup"].run(["change"], given)[0] for each in (remote, local))
+    assert there.shape == (3, len(OWNERS))
+    np.testing.assert_array_equal(there, here)
 
 
 def test_other_weights_are_refused(server, tiny_release) -> None:
@@ -232,3 +239,15 @@ def test_the_triton_repository_describes_the_networks(tiny_release, tmp_path, ac
         "sha256": digests["calcium.onnx"],
     }
     assert (folders[0] / "1" / "model.onnx").read_bytes() == (tiny_release / "calcium.onnx").read_bytes()
+
+
+def test_the_repository_of_the_shipped_release_takes_the_components_that_a_client_sends(tmp_path) -> None:
+    import runpy
+
+    script = runpy.run_path(str(Path(__file__).parents[2] / "infer" / "triton" / "make_repository.py"))
+    folders = script["write_repository"](load_release(), tmp_path)
+    read = [text_format.Parse((folder / "config.pbtxt").read_text(), model_config()()) for folder in folders]
+    closeup = next(config for config in read if "closeup" in config.name)
+    assert closeup.max_batch_size == BATCH
+    assert [(t.name, list(t.dims)) for t in closeup.input] == [("patches", [2, *PATCH.shape]), ("facts", [len(FACTS)])]
+    assert [(t.name, list(t.dims)) for t in closeup.output] == [("change", [len(OWNERS)])]
