@@ -1,7 +1,7 @@
 """The network on another machine: a client of the KServe v2 (Open Inference Protocol) HTTP interface.
 
 Triton and other servers speak it; tensors travel in the binary tensor data extension. The release stays here with
-its grid and its decision, only the two networks run elsewhere. A served model is named after the checksum of its
+its grid and its decision, only the networks run elsewhere. A served model is named after the checksum of its
 ONNX file, so that a server with other weights is refused before the first study.
 
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol and
