@@ -89,7 +89,7 @@ _Cells = tuple[tuple[int | str, ...], tuple[float, float, float]]
 
 
 def _data_formats() -> dict[str, Any]:
-    """Describe the tensors of the first network and the scout; MONAI's schema has ``<network>_data_format`` for a second one."""
+    """Describe the tensors of network and scout; MONAI's schema has ``<network>_data_format`` for a second one."""
     hu = [AIR_HU, HIGHEST_HU]
     slices, (slice_mm, row_mm, column_mm) = HEART_GRID.shape[0], HEART_GRID.spacing_mm
     whole: _Cells = ((slices, f"{WIDTH_STEP}*n", f"{WIDTH_STEP}*m"), HEART_GRID.spacing_mm)
