@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -286,12 +288,13 @@ def test_every_shipped_configuration_is_understood(config: Path, capsys: pytest.
 
 
 @pytest.mark.slow
-def test_the_fast_recipe_needs_nothing_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_fast_recipe_needs_nothing_prepared(tmp_path: Path) -> None:
     made = yaml.safe_load((CONFIGS / "fast.yaml").read_text())
     made["trainer"] |= {"max_steps": 2, "log_every_n_steps": 1, "accelerator": "cpu"}
     made["data"] |= {"steps_per_epoch": 2, "validation_limit": 1, "workers": 1}
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(made))
-    assert main(["--config", "short.yaml"]) == 0
+    command = [sys.executable, "-m", "cacseg.train.cli", "--config", "short.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert [row["step"] for row in table(tmp_path / "runs" / "fast") if row["train/loss"]] == ["0", "1"]
     assert [row for row in table(tmp_path / "runs" / "fast") if row["val/loss"]]
