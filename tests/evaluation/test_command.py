@@ -126,8 +126,12 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
     import cacseg.infer
 
     class Release:
-        name, sha256, threads, engine = "r", "ab", 2, "onnxruntime"
+        threads, engine = 2, "onnxruntime"
         decision: ClassVar = {"keep_probability": 0.3}
+
+        @staticmethod
+        def describe():
+            return {"name": "r", "sha256": "ab", "networks": {"calcium": "ab", "closeup": "cd"}}
 
     class Assigned:
         labels, confidence = studies[0].labels, None
@@ -145,7 +149,7 @@ def test_the_product_path_refuses_what_the_product_refuses(monkeypatch, studies,
     assert run(studies[0].volume, adapt(RULES["literature"], 100.0)[0]) is Assigned
     assert asked == {"threshold": 145}
     assert identity == {
-        "model": {"name": "r", "sha256": "ab", "decision": {"keep_probability": 0.3}},
+        "model": {**Release.describe(), "decision": {"keep_probability": 0.3}},
         "threads": 2,
         "engine": "onnxruntime",
     }
