@@ -137,9 +137,10 @@ def tempered(change: NDArray[np.float32], metal_doubt: float) -> NDArray[np.floa
     >>> tempered(says, 1.5)[:, [0, 1, 5]].tolist()
     [[1.0, 1.0, 0.0], [3.0, 1.0, 3.5], [1.0, 1.0, 1.0]]
     """
+    background, coronary, other = (OWNERS.index(owner) for owner in ("background", "coronary", "other"))
     changed = change.copy()
-    changed[:, 0] = np.maximum(change[:, 0], change[:, 1])
-    changed[:, 5] -= np.clip(change[:, 5] - change[:, 1], 0.0, metal_doubt)
+    changed[:, background] = np.maximum(change[:, background], change[:, coronary])
+    changed[:, other] -= np.clip(change[:, other] - change[:, coronary], 0.0, metal_doubt)
     return changed
 
 
@@ -198,12 +199,12 @@ def noise_of(view: Volume, centre_lps_mm: NDArray[np.float64]) -> float:
     if block.size == 0:
         return LEAST_NOISE_HU
     hu = np.ascontiguousarray(block, dtype=np.float32)
-    smooth = _smoothed(hu)
+    smooth = smoothed(hu)
     rest = (hu - smooth)[(smooth > SOFT_TISSUE_HU[0]) & (smooth < SOFT_TISSUE_HU[1])]
     return max(float(1.4826 * np.median(np.abs(rest))), LEAST_NOISE_HU) if rest.size else LEAST_NOISE_HU
 
 
-def _smoothed(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+def smoothed(hu: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean over squares of ``SMOOTH_PIXELS`` in each slice, mirrored at the edges."""
     half = SMOOTH_PIXELS // 2
     for axis in (1, 2):

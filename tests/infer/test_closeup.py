@@ -4,9 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 
 from cacseg.infer import Release, assign, load_release
-from cacseg.infer.closeup import BATCH, FACTS, OWNERS, PATCH, closeups_of, looked_again, noise_of
+from cacseg.infer.closeup import (
+    BATCH,
+    FACTS,
+    OWNERS,
+    PATCH,
+    SMOOTH_PIXELS,
+    closeups_of,
+    looked_again,
+    noise_of,
+    smoothed,
+)
 from cacseg.infer.decide import Decision, decide
 from cacseg.infer.sampling import Samples
 from cacseg.vessels import Label
@@ -181,6 +192,12 @@ def test_nothing_that_may_be_coronary_leaves_everything_as_it_was() -> None:
     assert network.given == []
     bare = scan_with([])
     assert looked_again(samples_of(bare, two), bare, CENTRE, 130.0, PLAIN, network).voxels.size == 0
+
+
+@pytest.mark.parametrize("shape", [(3, 30, 41), (1, 9, 9), (2, 3, 4)])
+def test_smoothing_is_the_mean_over_mirrored_squares(shape: tuple[int, int, int]) -> None:
+    hu = np.random.default_rng(3).normal(40, 20, shape).astype(np.float32)
+    assert np.allclose(smoothed(hu), uniform_filter(hu, (1, SMOOTH_PIXELS, SMOOTH_PIXELS)), atol=1e-3)
 
 
 def test_noise_is_measured_in_soft_tissue_alone() -> None:
