@@ -1,4 +1,4 @@
-"""Train the second network, which looks at each component closely, and put it into a release.
+"""Train the second network, which looks at calcium closely, piece by piece, and put it into a release.
 
     python train/closeup.py cache data/cache/closeup --release models/cacseg-unet-1 --patients mixed --count 900
     python train/closeup.py cache data/cache/closeup --release models/hospital --dataset coca data/raw/coca
@@ -19,11 +19,13 @@ from functools import cache as remembered
 from functools import partial
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from cacseg.data.readers import READERS, LabelledStudy, parts_of, sources_of
 from cacseg.infer import Release, load_release
-from cacseg.train.closeup import FIRST_SEED, CloseupSettings, closeup_sample, fit, patient, save_closeups
+from cacseg.train.closeup import CloseupSettings, fit
+from cacseg.train.closeup_sample import FIRST_SEED, closeup_sample, patient, save_closeups
 from cacseg.train.export import put_closeup
 
 LEARNT_PART = "validation"
@@ -51,7 +53,7 @@ def cache(given: argparse.Namespace) -> None:
     if given.dataset is None:
         jobs = (
             (f"{given.patients}-{number:05d}", partial(patient, number, given.patients))
-            for number in range(given.count)
+            for number in range(given.first, given.first + given.count)
         )
     else:
         sources = sources_of(given.dataset, given.source)
@@ -73,15 +75,22 @@ def cache(given: argparse.Namespace) -> None:
             bar.update()
 
 
+def weight(text: str) -> tuple[str, float]:
+    """Read KIND=W."""
+    kind, _, value = text.partition("=")
+    return kind, float(value)
+
+
 def main() -> None:
     """Cache, fit, or put into a release."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    caching = commands.add_parser("cache", help="components of digital patients or of a dataset")
+    caching = commands.add_parser("cache", help="pieces of digital patients or of a dataset")
     caching.add_argument("folder", type=Path)
     caching.add_argument("source", type=Path, nargs="?", help="folder of the dataset")
     caching.add_argument("--release", default="cacseg-unet-1", help="whose first network is asked")
     caching.add_argument("--patients", choices=sorted(FIRST_SEED), default="mixed", help="which digital ones")
+    caching.add_argument("--first", type=int, default=0, help="number of the first of them")
     caching.add_argument("--count", type=int, default=1000, help="of them (default: %(default)s)")
     caching.add_argument("--dataset", choices=sorted(READERS))
     caching.add_argument("--manifest", type=Path, help="CSV of the parts of the dataset")
@@ -91,7 +100,18 @@ def main() -> None:
     fitting.add_argument("run", type=Path)
     fitting.add_argument("--steps", type=int, default=CloseupSettings().steps)
     fitting.add_argument("--learning-rate", type=float, default=CloseupSettings().learning_rate)
+    fitting.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        type=weight,
+        metavar="KIND=W",
+        help="of scans of a kind, e.g. crowded=0.2",
+    )
+    fitting.add_argument("--batch-size", type=int, default=CloseupSettings().batch_size)
     fitting.add_argument("--seed", type=int, default=0)
+    fitting.add_argument("--validate-every", type=int, default=150, help="steps (default: %(default)s)")
+    fitting.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cuda, or %(default)s")
     fitting.add_argument("--start-from", type=Path, help="closeup.pt of a release or of another run")
     putting = commands.add_parser("put", help="export into a release, beside its first network")
     putting.add_argument("weights", type=Path)
@@ -105,8 +125,11 @@ def main() -> None:
     elif given.command == "fit":
         if given.start_from is not None and not given.start_from.is_file():
             parser.error(f"no such weights: {given.start_from}")
-        settings = CloseupSettings(steps=given.steps, learning_rate=given.learning_rate, seed=given.seed)
-        print(fit(given.folder, given.run, settings, start_from=given.start_from))
+        settings = CloseupSettings(
+            given.steps, given.batch_size, given.learning_rate, seed=given.seed, weights=dict(given.weight)
+        )
+        made = fit(given.folder, given.run, settings, given.validate_every, given.start_from, given.device)
+        print(made)
     else:
         print(json.dumps(put_closeup(given.weights, given.release, given.version), indent=2))
 

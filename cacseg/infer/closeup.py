@@ -1,9 +1,10 @@
-"""A second look at every component that may be coronary, at the resolution of the scan.
+"""A second look at everything that may be coronary, piece by piece, at the resolution of the scan.
 
 The first network sees cells of 1.5 x 1.5 x 3 mm around the whole heart: it knows where an artery runs, but a stent and
 a dense plaque look alike to it, and so do a speck of noise and a speck of calcium. A small second network sees each
-component alone, finer than the cells, with what the first one thinks of it, and says how much more or less likely
-each owner is. It sees too little around the component to learn where arteries are; that stays with the first.
+component, finer than the cells, with what the first one thinks of it, and says how much more or less likely each
+owner is. Long components are cut into pieces, for a stent and the plaque beside it touch, and a long plaque is not
+to be lost at one blow. It sees too little around a piece to learn where arteries are; that stays with the first.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.infer.components import FACES, connected
+from cacseg.infer.components import FACES, connected, cut
 from cacseg.infer.decide import Decision, biased, group_mean, voxel_weight
 from cacseg.infer.engine import Session
 from cacseg.infer.grid import AIR_HU, HIGHEST_HU, GridSpec
@@ -22,7 +23,12 @@ from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
 
 PATCH: Final = GridSpec((13, 64, 64), (3.0, 0.6, 0.6))
-"""39 x 38 x 38 mm around the middle of a component: the length of most stents, the width of their struts' blur."""
+"""39 x 38 x 38 mm around the middle of a piece: the length of most stents, the width of their struts' blur."""
+
+CHANNELS: Final = ("hu", "share of the piece", "share of the component")
+
+PIECE_MM: Final = 12.0
+"""Longer components are cut into pieces of about this length."""
 
 OWNERS: Final = ("background", "coronary", "aortic_valve", "mitral_annulus", "aorta", "other")
 """Between which the second network decides; which artery it is stays with the first."""
@@ -31,18 +37,19 @@ FACTS: Final = (
     "near_artery",
     "log_noise",
     "log_volume",
+    "log_component_volume",
     "largest_slice_area",
     "slice_increment",
     "excess_over_noise",
     *(f"log_{name}" for name in OWNERS[1:]),
 )
-"""What a component is described by beside its patch, each scaled to about one."""
+"""What a piece is described by beside its patch, each scaled to about one."""
 
 JOIN_PROBABILITY: Final = 0.2
-"""Voxels at least this likely to be calcium form the components that are looked at."""
+"""Voxels at least this likely to be calcium form the components that are cut into pieces."""
 
 LEAST_CORONARY: Final = 0.02
-"""A component that the first network gives a smaller chance of being coronary is not looked at again."""
+"""A piece that the first network gives a smaller chance of being coronary is not looked at again."""
 
 NOISE_BLOCK_MM: Final = 70.0
 SMOOTH_PIXELS: Final = 9
@@ -56,19 +63,19 @@ GROUP: Final = np.array([0, 1, 1, 1, 1, 2, 3, 4, 5])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closeups:
-    """Components that are looked at again, and what the second network is given of them.
+    """Pieces that are looked at again, and what the second network is given of them.
 
     Parameters
     ----------
     at : (m,) places in the samples of the voxels that belong to one of them.
-    component : (m,) number of the component of each, from 0 to n - 1.
-    patches : (n, 2, 13, 64, 64) float32: HU, and the share of the component, at the places of ``PATCH``.
-    facts : (n, 11) float32, ``FACTS``.
+    piece : (m,) number of the piece of each, from 0 to n - 1.
+    patches : (n, 3, 13, 64, 64) float32, ``CHANNELS`` at the places of ``PATCH``.
+    facts : (n, 12) float32, ``FACTS``.
     probability : (n, 6) float32, what the first network says of ``OWNERS``, weighted by HU.
     """
 
     at: NDArray[np.int64]
-    component: NDArray[np.int64]
+    piece: NDArray[np.int64]
     patches: NDArray[np.float32]
     facts: NDArray[np.float32]
     probability: NDArray[np.float32]
@@ -82,7 +89,7 @@ def looked_again(
     decision: Decision,
     session: Session,
 ) -> Samples:
-    """Let the second network change what the first one says of each component.
+    """Let the second network change what the first one says of each piece.
 
     Parameters
     ----------
@@ -108,24 +115,24 @@ def looked_again(
             for first in range(0, closeups.probability.shape[0], BATCH)
         ]
     )
-    change = tempered(change, decision.metal_doubt)
+    change = tempered(change, decision.other_doubt)
     calcium = samples.calcium.copy()
-    changed = calcium[closeups.at] * np.exp(change)[closeups.component][:, GROUP]
+    changed = calcium[closeups.at] * np.exp(change)[closeups.piece][:, GROUP]
     calcium[closeups.at] = changed / changed.sum(axis=1, keepdims=True)
     return replace(samples, calcium=calcium)
 
 
-def tempered(change: NDArray[np.float32], metal_doubt: float) -> NDArray[np.float32]:
+def tempered(change: NDArray[np.float32], other_doubt: float) -> NDArray[np.float32]:
     """Take back what the second network is not believed.
 
     What the first one leaves out stays out: it has seen bright rims of the heart drawn in many forms, the second only
-    those of the digital patients, which are tamer than real ones. And the odds of other calcium against coronary
-    rise by less than it says, for it met stents far more often than people have them.
+    those of the digital patients, which are tamer than real ones. And other calcium is less likely than it says, for
+    both networks met stents and calcified pericardium far more often than people have them.
 
     Parameters
     ----------
     change : (n, 6) of the logits of ``OWNERS``.
-    metal_doubt : see ``Decision``.
+    other_doubt : see ``Decision``.
 
     Returns
     -------
@@ -135,12 +142,12 @@ def tempered(change: NDArray[np.float32], metal_doubt: float) -> NDArray[np.floa
     --------
     >>> says = np.array([[-2, 1, 0, 0, 0, 0], [3, 1, 0, 0, 0, 5], [0, 1, 0, 0, 0, 2]], np.float32)
     >>> tempered(says, 1.5)[:, [0, 1, 5]].tolist()
-    [[1.0, 1.0, 0.0], [3.0, 1.0, 3.5], [1.0, 1.0, 1.0]]
+    [[1.0, 1.0, -1.5], [3.0, 1.0, 3.5], [1.0, 1.0, 0.5]]
     """
     background, coronary, other = (OWNERS.index(owner) for owner in ("background", "coronary", "other"))
     changed = change.copy()
     changed[:, background] = np.maximum(change[:, background], change[:, coronary])
-    changed[:, other] -= np.clip(change[:, other] - change[:, coronary], 0.0, metal_doubt)
+    changed[:, other] -= other_doubt
     return changed
 
 
@@ -151,30 +158,36 @@ def closeups_of(
     threshold_hu: float,
     decision: Decision,
 ) -> Closeups:
-    """Cut out the components that may be coronary; see ``looked_again``."""
+    """Cut out the pieces that may be coronary; see ``looked_again``."""
     probability = biased(samples.calcium, decision)
     at = np.flatnonzero(1.0 - probability[:, Label.BACKGROUND] >= JOIN_PROBABILITY)
-    component = connected(samples.voxels[at], view.shape, FACES)
-    weight = voxel_weight(samples.hu[at])
     owners = by_owner(probability[at])
-    mean = group_mean(owners, component, weight) if at.size else np.zeros((0, len(OWNERS)))
-    wanted = np.flatnonzero(mean[:, 1] >= LEAST_CORONARY)
-    number = np.full(mean.shape[0], -1)
-    number[wanted] = np.arange(wanted.size)
-    inside = number[component] >= 0
-    at, component, weight = at[inside], number[component[inside]], weight[inside]
-    patches = np.zeros((wanted.size, 2, *PATCH.shape), np.float32)
+    component = connected(samples.voxels[at], view.shape, FACES)
+    likeliest = np.zeros(component.max(initial=-1) + 1)
+    np.maximum.at(likeliest, component, owners[:, 1])
+    inside = likeliest[component] >= LEAST_CORONARY
+    at, component, owners = at[inside], _numbered(component[inside]), owners[inside]
+    index = np.stack(np.unravel_index(samples.voxels[at], view.shape), axis=1)
+    piece = cut(index * np.array(view.spacing_mm), component, PIECE_MM)
+    mean = group_mean(owners, piece, voxel_weight(samples.hu[at])) if at.size else np.zeros((0, len(OWNERS)))
+    inside = mean[piece, 1] >= LEAST_CORONARY
+    wanted, mean = np.unique(piece[inside]), mean[mean[:, 1] >= LEAST_CORONARY]
+    patches = np.zeros((wanted.size, len(CHANNELS), *PATCH.shape), np.float32)
     facts = np.zeros((wanted.size, len(FACTS)), np.float32)
-    if wanted.size:
-        noise_hu = noise_of(view, centre_lps_mm)
-        order = np.argsort(component, kind="stable")
-        for one, own in enumerate(np.split(order, np.cumsum(np.bincount(component))[:-1])):
-            index = np.stack(np.unravel_index(samples.voxels[at[own]], view.shape), axis=1)
-            patches[one] = _patch(view, index, weight[own])
-            near = float(1.0 - samples.territory[at[own], 0].mean(dtype=np.float64))
-            excess_hu = float(samples.hu[at[own]].max()) - threshold_hu
-            facts[one] = _facts(index, view, near, excess_hu, noise_hu, mean[wanted[one]])
-    return Closeups(at, component, patches, facts, mean[wanted].astype(np.float32))
+    noise_hu = noise_of(view, centre_lps_mm) if wanted.size else LEAST_NOISE_HU
+    for number, one in enumerate(wanted):
+        own = np.flatnonzero(piece == one)
+        whole = np.flatnonzero(component == component[own[0]])
+        patches[number] = _patch(view, index[own], index[whole], voxel_weight(samples.hu[at[own]]))
+        near = float(1.0 - samples.territory[at[own], 0].mean(dtype=np.float64))
+        excess_hu = float(samples.hu[at[own]].max()) - threshold_hu
+        facts[number] = _facts(index[own], whole.size, view, near, excess_hu, noise_hu, mean[number])
+    return Closeups(at[inside], _numbered(piece[inside]), patches, facts, mean.astype(np.float32))
+
+
+def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number groups from 0 without gaps, in their order."""
+    return np.unique(group, return_inverse=True)[1].reshape(-1)
 
 
 def by_owner(probability: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -219,6 +232,7 @@ def smoothed(hu: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _facts(
     index: NDArray[np.int64],
+    component_voxels: int,
     view: Volume,
     near_artery: float,
     excess_hu: float,
@@ -229,7 +243,8 @@ def _facts(
     return [
         near_artery,
         np.log(noise_hu) - 3.0,
-        np.log(len(index) * float(np.prod(view.spacing_mm))) - 3.0,
+        np.log(len(index) * view.voxel_volume_mm3) - 3.0,
+        np.log(component_voxels * view.voxel_volume_mm3) - 3.0,
         np.sqrt(area_mm2) / 5.0,
         view.spacing_mm[0] - 3.0,
         min(max(excess_hu / noise_hu, 0.0), 30.0) / 10.0,
@@ -237,8 +252,10 @@ def _facts(
     ]
 
 
-def _patch(view: Volume, index: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float32]:
-    """HU and share of the component around its middle, linear between voxels, edges held."""
+def _patch(
+    view: Volume, index: NDArray[np.int64], component: NDArray[np.int64], weight: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """HU, share of the piece and of its component around the piece's middle, linear between voxels, edges held."""
     middle = (index * weight[:, None]).sum(axis=0) / weight.sum()
     first, last, places = [], [], []
     for axis in range(3):
@@ -249,12 +266,15 @@ def _patch(view: Volume, index: NDArray[np.int64], weight: NDArray[np.float64]) 
         last.append(min(int(place[-1]) + 2, n))
         places.append(place - first[-1])
     block = view.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))].astype(np.float32)
-    share = np.zeros(block.shape, np.float32)
-    shifted = index - np.array(first)
-    shown = ((shifted >= 0) & (shifted < np.array(block.shape))).all(axis=1)
-    share[tuple(shifted[shown].T)] = 1.0
     hu = np.clip(_linear(block, places), AIR_HU, HIGHEST_HU)
-    return np.stack([hu, _linear(share, places)])
+    shares = []
+    for voxels in (index, component):
+        share = np.zeros(block.shape, np.float32)
+        shifted = voxels - np.array(first)
+        shown = ((shifted >= 0) & (shifted < np.array(block.shape))).all(axis=1)
+        share[tuple(shifted[shown].T)] = 1.0
+        shares.append(_linear(share, places))
+    return np.stack([hu, *shares])
 
 
 def _linear(block: NDArray[np.float32], places: list[NDArray[np.float64]]) -> NDArray[np.float32]:
@@ -269,7 +289,8 @@ def _linear(block: NDArray[np.float32], places: list[NDArray[np.float64]]) -> ND
 def describe() -> Mapping[str, Any]:
     """What a release records of how its second network is fed."""
     return {
-        "patch": {"shape": list(PATCH.shape), "spacing_mm": list(PATCH.spacing_mm)},
+        "patch": {"shape": list(PATCH.shape), "spacing_mm": list(PATCH.spacing_mm), "channels": list(CHANNELS)},
+        "piece_mm": PIECE_MM,
         "owners": list(OWNERS),
         "facts": list(FACTS),
         "join_probability": JOIN_PROBABILITY,

@@ -14,6 +14,9 @@ IN_SLICE: Final = ((0, 1, 0), (0, 0, 1))
 FACES_AND_EDGES: Final = (*FACES, (1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1))
 """Half of the 18-neighbourhood."""
 
+SETTLING: Final = 5
+"""Times that the middles move to the mean of their voxels."""
+
 
 def connected(
     voxels: NDArray[np.int64], shape: tuple[int, int, int], offsets: tuple[tuple[int, int, int], ...] = FACES
@@ -48,6 +51,58 @@ def connected(
         if np.array_equal(parent, before):
             break
     return np.unique(parent, return_inverse=True)[1].reshape(-1)
+
+
+def cut(points_mm: NDArray[np.float64], component: NDArray[np.int64], longest_mm: float) -> NDArray[np.int64]:
+    """Cut long components into pieces of about the same size.
+
+    Parameters
+    ----------
+    points_mm : (n, 3) middles of voxels.
+    component : (n,) of each, from 0 without gaps.
+    longest_mm : a component whose bounding box is no longer across is one piece; other pieces are about as long.
+
+    Returns
+    -------
+    (n,) piece of each, numbered from 0; no piece holds voxels of two components.
+
+    Examples
+    --------
+    >>> line = np.arange(8.0)[:, None] * [0, 0, 3.0]
+    >>> cut(line, np.array([0, 0, 0, 0, 0, 0, 0, 1]), 12.0)
+    array([1, 1, 1, 1, 0, 0, 0, 2])
+    """
+    piece = np.empty(component.size, np.int64)
+    order = np.argsort(component, kind="stable")
+    pieces = 0
+    for own in np.split(order, np.cumsum(np.bincount(component))[:-1]) if component.size else []:
+        part = _nearest_of_spread(points_mm[own], longest_mm)
+        piece[own] = pieces + part
+        pieces += int(part.max()) + 1
+    return piece
+
+
+def _nearest_of_spread(points_mm: NDArray[np.float64], longest_mm: float) -> NDArray[np.int64]:
+    """Which of few middles, spread over the points, is nearest to each."""
+    if np.linalg.norm(np.ptp(points_mm, axis=0)) <= longest_mm:
+        return np.zeros(len(points_mm), np.int64)
+    middles = [points_mm[_far(points_mm, points_mm.mean(axis=0)).argmax()]]
+    nearest = _far(points_mm, middles[0])
+    while nearest.max() > longest_mm**2:
+        middles.append(points_mm[nearest.argmax()])
+        nearest = np.minimum(nearest, _far(points_mm, middles[-1]))
+    part = np.zeros(len(points_mm), np.int64)
+    for _ in range(SETTLING):
+        part = np.stack([_far(points_mm, middle) for middle in middles]).argmin(axis=0)
+        part = np.unique(part, return_inverse=True)[1].reshape(-1)
+        middles = [points_mm[part == number].mean(axis=0) for number in range(int(part.max()) + 1)]
+    return part
+
+
+def _far(points_mm: NDArray[np.float64], middle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Square of the distance."""
+    squares: NDArray[np.float64] = np.square(points_mm - middle).sum(axis=1)
+    return squares
 
 
 def _edges(

@@ -35,8 +35,8 @@ class Decision:
     left_main_bias : added to the logit of the left main artery against the other arteries; below 0 undoes a part of
         its large class weight, which moves the fork into the LAD and the LCX.
     largest_other_mm3 : other calcium above this volume is bone, and background.
-    metal_doubt : taken off what a second network adds to the log-odds of other against coronary calcium, down to
-        nothing; about the logarithm of how much more often it met stents than they are met.
+    other_doubt : taken off the log-odds of other calcium where a second network has looked; about the logarithm of how
+        much more often it met stents, for one, than they are met.
     """
 
     join_probability: float = 0.2
@@ -52,7 +52,7 @@ class Decision:
     other_bias: float = 0.0
     left_main_bias: float = 0.0
     largest_other_mm3: float = 1500.0
-    metal_doubt: float = 0.0
+    other_doubt: float = 0.0
 
 
 def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
 from cacseg.errors import ReleaseError
+from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.engine import Session, open_session
 from cacseg.infer.grid import CHANNELS, GridSpec
 from cacseg.vessels import Label
@@ -198,6 +199,12 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
         raise ReleaseError(
             f"{path}: the network expects channels {block['channels']}, this cacseg makes {list(CHANNELS)}. Use the "
             "cacseg the release was made with."
+        )
+    differ = [name for name, value in closeup_form().items() if block.get("closeup", {}).get(name) != value]
+    if "closeup" in block["files"] and differ:
+        raise ReleaseError(
+            f"{path}: the second network was trained on pieces of another form ({', '.join(differ)} differ). Use the "
+            "cacseg the release was made with, or take it out of cacseg.files there and train it again."
         )
     return metadata
 

@@ -1,4 +1,4 @@
-"""The network that looks at one component at a time, finer than the cells of the first network."""
+"""The network that looks at one piece of a component at a time, finer than the cells of the first network."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,7 +7,7 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
-from cacseg.infer.closeup import FACTS, OWNERS
+from cacseg.infer.closeup import CHANNELS, FACTS, OWNERS
 from cacseg.models.unet import Windows
 
 CLOSE_WINDOWS: Final = ((-150.0, 350.0), (100.0, 900.0), (300.0, 2200.0))
@@ -18,23 +18,25 @@ LARGEST_CHANGE: Final = 6.0
 
 
 class CloseupNet(nn.Module):
-    """How much likelier each owner of a component is than the first network thinks.
+    """How much likelier each owner of a piece is than the first network thinks.
 
     Parameters
     ----------
-    channels : of the four layers.
+    channels : of the four steps down; below the second, each has a second layer.
     hidden : width of the layer that joins what the patch shows with the facts.
     """
 
-    def __init__(self, channels: Sequence[int] = (16, 24, 32, 48), hidden: int = 64) -> None:
+    def __init__(self, channels: Sequence[int] = (16, 32, 64, 96), hidden: int = 96) -> None:
         super().__init__()
         self.windows = Windows(CLOSE_WINDOWS)
         first, second, third, fourth = channels
         self.body = nn.Sequential(
-            _layer(len(CLOSE_WINDOWS) + 1, first, (1, 2, 2), (1, 5, 5)),
+            _layer(len(CLOSE_WINDOWS) + len(CHANNELS) - 1, first, (1, 2, 2), (1, 5, 5)),
             _layer(first, second, (1, 2, 2), (3, 3, 3)),
             _layer(second, third, (2, 2, 2), (3, 3, 3)),
+            _layer(third, third, (1, 1, 1), (3, 3, 3)),
             _layer(third, fourth, (2, 2, 2), (3, 3, 3)),
+            _layer(fourth, fourth, (1, 1, 1), (3, 3, 3)),
         )
         self.head = nn.Sequential(
             nn.Linear(2 * fourth + len(FACTS), hidden), nn.ReLU(), nn.Dropout(0.2), nn.Linear(hidden, len(OWNERS))
@@ -43,12 +45,12 @@ class CloseupNet(nn.Module):
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
 
     def forward(self, patches: Tensor, facts: Tensor) -> Tensor:
-        """Look at components.
+        """Look at pieces.
 
         Parameters
         ----------
-        patches : (n, 2, 13, 64, 64) HU and share of the component, see ``cacseg.infer.closeup.Closeups``.
-        facts : (n, 11), ``cacseg.infer.closeup.FACTS``.
+        patches : (n, 3, 13, 64, 64) ``cacseg.infer.closeup.CHANNELS``.
+        facts : (n, 12), ``cacseg.infer.closeup.FACTS``.
 
         Returns
         -------

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from cacseg.infer.closeup import CHANNELS as CLOSE_CHANNELS
 from cacseg.infer.closeup import FACTS, OWNERS, PATCH
 from cacseg.infer.grid import AIR_HU, CHANNELS, HEART_GRID, HIGHEST_HU, NARROW_GRIDS, SCOUT_GRID, WIDTH_STEP
 from cacseg.infer.release import FORMAT_VERSION
@@ -115,7 +116,7 @@ def closeup_format() -> dict[str, Any]:
     """Describe the tensors of the second network; its facts and its answer have no place in space."""
     patch: _Cells = (PATCH.shape, PATCH.spacing_mm)
     alone: _Cells = ((1, 1, 1), (0.0, 0.0, 0.0))
-    patches = _tensor("hounsfield", ("hu", "share of the component"), patch, [AIR_HU, HIGHEST_HU])
+    patches = _tensor("hounsfield", CLOSE_CHANNELS, patch, [AIR_HU, HIGHEST_HU])
     return {
         "closeup_data_format": {
             "inputs": {

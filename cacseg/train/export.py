@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from cacseg.cli.options import positive
 from cacseg.cli.streams import say
 from cacseg.errors import CacsegError, UsageError
-from cacseg.infer.closeup import FACTS, PATCH
+from cacseg.infer.closeup import CHANNELS, FACTS, PATCH
 from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.decide import Decision
 from cacseg.infer.grid import (
@@ -271,7 +271,7 @@ def put_closeup(weights: Path, folder: Path, release_version: str, patients: int
     stored = torch.load(weights, map_location="cpu", weights_only=True)
     net = CloseupNet()
     net.load_state_dict(stored["state_dict"])
-    example = {"patches": torch.zeros(2, 2, *PATCH.shape), "facts": torch.zeros(2, len(FACTS))}
+    example = {"patches": torch.zeros(2, len(CHANNELS), *PATCH.shape), "facts": torch.zeros(2, len(FACTS))}
     _write_onnx(net, example, ["change"], folder / CLOSEUP_FILE)
     if weights.resolve() != (folder / CLOSEUP_WEIGHTS_FILE).resolve():
         shutil.copyfile(weights, folder / CLOSEUP_WEIGHTS_FILE)

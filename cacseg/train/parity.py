@@ -13,7 +13,7 @@ from torch import nn
 
 from cacseg.findings import refused
 from cacseg.infer.assign import assign
-from cacseg.infer.closeup import FACTS, PATCH
+from cacseg.infer.closeup import CHANNELS, FACTS, PATCH
 from cacseg.infer.grid import HEART_GRID, NARROW_GRIDS, SCOUT_GRID
 from cacseg.infer.release import Release
 from cacseg.scoring import RULES, score
@@ -151,8 +151,8 @@ def closeup_difference(expected: Release, found: Release, components: int = 20) 
     rng = np.random.default_rng(0)
     largest = 0.0
     for _ in range(components):
-        patches = rng.uniform(-200, 1500, (1, 2, *PATCH.shape)).astype(np.float32)
-        patches[:, 1] = patches[:, 0] > 130
+        patches = rng.uniform(-200, 1500, (1, len(CHANNELS), *PATCH.shape)).astype(np.float32)
+        patches[:, 1:] = patches[:, :1] > 130
         given = {"patches": patches, "facts": rng.normal(0, 1, (1, len(FACTS))).astype(np.float32)}
         answers = [
             each.closeup_session.run(["change"], given)[0]

@@ -9,9 +9,11 @@ from scipy.ndimage import uniform_filter
 from cacseg.infer import Release, assign, load_release
 from cacseg.infer.closeup import (
     BATCH,
+    CHANNELS,
     FACTS,
     OWNERS,
     PATCH,
+    PIECE_MM,
     SMOOTH_PIXELS,
     closeups_of,
     looked_again,
@@ -32,12 +34,13 @@ class Answer:
 
     def __init__(self, **change: float) -> None:
         self.change = np.array([change.get(owner, 0.0) for owner in OWNERS], np.float32)
+        self.each: np.ndarray | None = None
         self.given: list[dict[str, np.ndarray]] = []
 
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         assert outputs == ["change"]
         self.given.append(inputs)
-        return [np.tile(self.change, (len(inputs["facts"]), 1))]
+        return [np.tile(self.change, (len(inputs["facts"]), 1)) if self.each is None else self.each]
 
 
 def scan_with(spots: list[tuple[tuple[slice, slice, slice], int]], shape=(20, 80, 80)) -> Volume:
@@ -74,12 +77,13 @@ def test_what_may_be_coronary_is_cut_out() -> None:
     view = scan_with(TWO)
     samples = samples_of(view, two)
     found = closeups_of(samples, view, CENTRE, 130.0, PLAIN)
-    assert found.patches.shape == (1, 2, *PATCH.shape)
+    assert found.patches.shape == (1, len(CHANNELS), *PATCH.shape)
     assert found.facts.shape == (1, len(FACTS))
     assert np.array_equal(found.at, np.flatnonzero(samples.hu == 400))
-    assert np.array_equal(found.component, np.zeros(90))
+    assert np.array_equal(found.piece, np.zeros(90))
     assert found.probability[0] == pytest.approx([0.1, 0.7, 0, 0, 0, 0.2], abs=1e-6)
-    hu, share = found.patches[0]
+    hu, share, whole = found.patches[0]
+    assert np.array_equal(share, whole)
     assert share.sum() == pytest.approx(90, rel=0.01)
     assert np.allclose(hu[share == 1], 400)
     assert np.allclose(hu[share == 0], 40)
@@ -94,11 +98,61 @@ def test_the_facts_are_what_they_are_named() -> None:
     assert facts["near_artery"] == pytest.approx(0.6)
     assert facts["log_noise"] == pytest.approx(np.log(3.0) - 3.0)
     assert facts["log_volume"] == pytest.approx(np.log(90 * 1.08) - 3.0)
+    assert facts["log_component_volume"] == facts["log_volume"]
     assert facts["largest_slice_area"] == pytest.approx(np.sqrt(30 * 0.36) / 5)
     assert facts["slice_increment"] == pytest.approx(0.0, abs=1e-6)
     assert facts["excess_over_noise"] == pytest.approx(3.0)
     assert facts["log_coronary"] == pytest.approx(np.log(0.7) / 5)
     assert facts["log_aorta"] == pytest.approx(np.log(1e-4) / 5)
+
+
+LONG = [((slice(8, 10), slice(30, 33), slice(10, 70)), 600)]
+
+
+def along(index: np.ndarray) -> np.ndarray:
+    """The right half is likely metal, beyond doubt at its end."""
+    return np.where(index[:, 2:] < 40, of(LAD=0.9), np.where(index[:, 2:] < 64, of(LAD=0.4, OTHER=0.6), of(OTHER=1.0)))
+
+
+def test_a_long_component_is_looked_at_piece_by_piece() -> None:
+    view = scan_with(LONG)
+    samples = samples_of(view, along)
+    found = closeups_of(samples, view, CENTRE, 130.0, PLAIN)
+    column = np.unravel_index(samples.voxels[found.at], view.shape)[2]
+    ends = [(column[found.piece == piece].min(), column[found.piece == piece].max()) for piece in range(3)]
+    assert sorted(ends) == [(10, 29), (30, 49), (50, 69)]
+    assert all((last - first + 1) * 0.6 <= PIECE_MM for first, last in ends)
+    for piece, (first, last) in enumerate(ends):
+        _, share, whole = found.patches[piece]
+        assert share.sum() == pytest.approx((last - first + 1) * 6, rel=0.01)
+        assert (whole >= share).all()
+        assert whole.sum() > 1.4 * share.sum()
+    volume = dict(zip(FACTS, found.facts[0], strict=True))
+    assert volume["log_component_volume"] - volume["log_volume"] == pytest.approx(np.log(3), abs=0.05)
+
+
+def test_each_piece_is_changed_by_what_is_said_of_it() -> None:
+    view = scan_with(LONG)
+    samples = samples_of(view, along)
+    found = closeups_of(samples, view, CENTRE, 130.0, PLAIN)
+    network = Answer()
+    network.each = np.eye(len(OWNERS), dtype=np.float32)[[1, 1, 5]] * 6
+    changed = looked_again(samples, view, CENTRE, 130.0, PLAIN, network)
+    third = found.at[found.piece == 2]
+    others = found.at[found.piece < 2]
+    assert (changed.calcium[third, Label.OTHER] >= samples.calcium[third, Label.OTHER]).all()
+    assert (changed.calcium[others, Label.LAD] >= samples.calcium[others, Label.LAD]).all()
+    assert not np.allclose(changed.calcium[others], samples.calcium[others])
+
+
+def test_a_piece_that_cannot_be_coronary_is_passed_over() -> None:
+    view = scan_with(LONG)
+    samples = samples_of(view, lambda index: np.where(index[:, 2:] < 30, of(LAD=0.9), of(OTHER=1.0)))
+    found = closeups_of(samples, view, CENTRE, 130.0, PLAIN)
+    column = np.unravel_index(samples.voxels[found.at], view.shape)[2]
+    assert (column.min(), column.max()) == (10, 29)
+    assert np.array_equal(found.piece, np.zeros(120))
+    assert found.patches[0, 2].sum() > 1.4 * found.patches[0, 1].sum()
 
 
 def test_the_biases_of_the_decision_are_in_what_it_is_told() -> None:
@@ -151,19 +205,18 @@ def test_what_the_first_network_leaves_out_stays_out() -> None:
     assert np.allclose(fewer.calcium[:, Label.LAD], 0.4 / (0.4 + 0.6 * np.exp(2.0)))
 
 
-def test_metal_is_doubted_and_plaque_is_not() -> None:
+def test_other_calcium_is_doubted_where_it_was_looked_at_again() -> None:
     view = scan_with(TWO[:1])
     samples = samples_of(view, lambda index: np.tile(of(LAD=0.5, OTHER=0.5), (len(index), 1)))
 
     def odds(doubt: float, **change: float) -> float:
-        decision = replace(PLAIN, metal_doubt=doubt)
+        decision = replace(PLAIN, other_doubt=doubt)
         one = looked_again(samples, view, CENTRE, 130.0, decision, Answer(**change)).calcium[0]
         return float(np.log(one[Label.OTHER] / one[Label.LAD]))
 
     assert odds(0.0, other=3.0) == pytest.approx(3.0, abs=1e-4)
     assert odds(2.0, other=3.0) == pytest.approx(1.0, abs=1e-4)
-    assert odds(2.0, other=1.0) == pytest.approx(0.0, abs=1e-4)
-    assert odds(2.0, coronary=3.0) == pytest.approx(-3.0, abs=1e-4)
+    assert odds(2.0, coronary=3.0) == pytest.approx(-5.0, abs=1e-4)
 
 
 def test_the_choice_between_arteries_is_left_to_the_first_network() -> None:

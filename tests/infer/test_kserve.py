@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from cacseg.errors import ReleaseError, UsageError
 from cacseg.infer import Release, assign, load_release
-from cacseg.infer.closeup import BATCH, FACTS, OWNERS, PATCH
+from cacseg.infer.closeup import BATCH, CHANNELS, FACTS, OWNERS, PATCH
 from cacseg.infer.kserve import HEADER_LENGTH, ServedModel, serve_elsewhere, served_name
 
 
@@ -136,7 +136,10 @@ def test_the_shipped_release_from_a_server(server, ball_heart) -> None:
     cells = np.random.default_rng(0).normal(0, 100, (1, 1, *local.scout_grid.shape)).astype(np.float32)
     np.testing.assert_array_equal(remote.predict_heart(cells), local.predict_heart(cells))
     rng = np.random.default_rng(1)
-    given = {"patches": rng.normal(50, 300, (3, 2, *PATCH.shape)), "facts": rng.normal(0, 1, (3, len(FACTS)))}
+    given = {
+        "patches": rng.normal(50, 300, (3, len(CHANNELS), *PATCH.shape)),
+        "facts": rng.normal(0, 1, (3, len(FACTS))),
+    }
     given = {name: array.astype(np.float32) for name, array in given.items()}
     there, here = (each.sessions["closeup"].run(["change"], given)[0] for each in (remote, local))
     assert there.shape == (3, len(OWNERS))
@@ -249,5 +252,8 @@ def test_the_repository_of_the_shipped_release_takes_the_components_that_a_clien
     read = [text_format.Parse((folder / "config.pbtxt").read_text(), model_config()()) for folder in folders]
     closeup = next(config for config in read if "closeup" in config.name)
     assert closeup.max_batch_size == BATCH
-    assert [(t.name, list(t.dims)) for t in closeup.input] == [("patches", [2, *PATCH.shape]), ("facts", [len(FACTS)])]
+    assert [(t.name, list(t.dims)) for t in closeup.input] == [
+        ("patches", [len(CHANNELS), *PATCH.shape]),
+        ("facts", [len(FACTS)]),
+    ]
     assert [(t.name, list(t.dims)) for t in closeup.output] == [("change", [len(OWNERS)])]

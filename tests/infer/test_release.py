@@ -12,6 +12,7 @@ import pytest
 import cacseg
 from cacseg.errors import ReleaseError
 from cacseg.infer import load_release, releases_dir
+from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.grid import HEART_GRID
 
 
@@ -85,6 +86,16 @@ def test_metadata_of_another_form_is_refused(copied: Path) -> None:
 def test_other_channels_are_refused(copied: Path) -> None:
     edit(copied, channels=["hu"])
     with pytest.raises(ReleaseError, match="expects channels"):
+        load_release(copied)
+
+
+def test_a_second_network_of_another_form_is_refused(copied: Path) -> None:
+    files = json.loads((copied / "metadata.json").read_text())["cacseg"]["files"]
+    edit(copied, files={**files, "closeup": "closeup.onnx"}, closeup={**closeup_form(), "facts": ["noise"]})
+    with pytest.raises(ReleaseError, match=r"trained on pieces of another form \(facts differ\)"):
+        load_release(copied)
+    edit(copied, closeup={})
+    with pytest.raises(ReleaseError, match="patch, piece_mm, owners, facts"):
         load_release(copied)
 
 

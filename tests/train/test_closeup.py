@@ -11,21 +11,13 @@ import torch
 from cacseg.data.readers import LabelledStudy
 from cacseg.errors import UsageError
 from cacseg.infer import Release, load_release
-from cacseg.infer.closeup import FACTS, OWNERS, PATCH
+from cacseg.infer.closeup import CHANNELS, FACTS, OWNERS, PATCH
+from cacseg.infer.grid import axial_view
 from cacseg.models import CloseupNet
 from cacseg.models.closeup import LARGEST_CHANGE
 from cacseg.train import closeup as module
-from cacseg.train.closeup import (
-    MIX,
-    CloseupData,
-    CloseupSample,
-    CloseupSettings,
-    closeup_sample,
-    fit,
-    patient,
-    save_closeups,
-    varied,
-)
+from cacseg.train.closeup import CloseupData, CloseupSettings, fit, varied
+from cacseg.train.closeup_sample import MIX, CloseupSample, closeup_sample, patient, save_closeups
 from cacseg.train.export import decision_source, export, put_closeup
 from cacseg.vessels import Label
 
@@ -40,15 +32,15 @@ def made_up(seed: int, count: int = 6) -> CloseupSample:
     rng = np.random.default_rng(seed)
     bright = rng.random(count) < 0.5
     hu = rng.normal(40, 10, (count, *PATCH.shape))
-    share = np.zeros((count, *PATCH.shape))
-    share[:, 5:8, 28:36, 28:36] = 255
+    shares = np.zeros((count, len(CHANNELS) - 1, *PATCH.shape))
+    shares[..., 5:8, 28:36, 28:36] = 255
     hu[:, 5:8, 28:36, 28:36] = np.where(bright, 1200, 350)[:, None, None, None]
     truth = np.zeros((count, len(OWNERS)), np.float32)
     truth[np.arange(count), np.where(bright, 5, 1)] = 1
     probability = np.tile(np.array([0.02, 0.49, 0, 0, 0, 0.49], np.float32), (count, 1))
     return CloseupSample(
         hu=hu.astype(np.int16),
-        share=share.astype(np.uint8),
+        shares=shares.astype(np.uint8),
         facts=np.zeros((count, len(FACTS)), np.float32),
         probability=probability,
         truth=truth,
@@ -88,23 +80,38 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
 def test_the_patients_are_those_of_the_mix(asked: list[tuple]) -> None:
     assert len(MIX) == 20
-    assert [patient(number) for number in (0, 39)] == ["gated-800000", "gated-800039"]
-    assert asked == [(800_000, {"family": "gated", "extracoronary": "hard"}), (800_039, "gated")]
+    assert [patient(number) for number in (1, 39)] == ["gated-800001", "gated-800039"]
+    assert asked == [(800_001, {"family": "gated", "extracoronary": "hard"}), (800_039, "gated")]
 
 
-def test_patients_with_stents_and_patients_with_much_plaque_are_asked_for(asked: list[tuple]) -> None:
+def test_every_other_mixed_patient_has_bright_spots_that_are_no_calcium(monkeypatch: pytest.MonkeyPatch) -> None:
+    bright = patient(4)
+    monkeypatch.setattr("cacseg.train.closeup_sample.SPOTS_EVERY", 1000)
+    plain = patient(4)
+    hu = bright.volume.voxels
+    assert np.array_equal(bright.labels, plain.labels)
+    added = hu.astype(int) - axial_view(plain.volume).voxels
+    assert added.min() >= 0
+    assert added.max() > 90
+    assert not bright.labels[added > 90].any()
+
+
+def test_patients_with_stents_with_much_plaque_and_with_both_are_asked_for(asked: list[tuple]) -> None:
     assert [patient(number, "stented") for number in (0, 1)] == ["chest-820000", "gated-820001"]
     heavy = [patient(number, "heavy") for number in range(1, 60)]
     assert len(set(heavy)) == 59
     assert asked[:2] == [
-        (820_000, {"family": "chest", "present": {"stents": True}}),
-        (820_001, {"family": "gated", "present": {"stents": True}}),
+        (820_000, {"family": "chest", "present": {"stents": 1}}),
+        (820_001, {"family": "gated", "present": {"stents": 1}}),
     ]
-    assert all(given["present"] == {"stents": False} for _, given in asked[2:])
+    assert all(given["present"] == {"stents": 0} for _, given in asked[2:])
     targets = np.array([given["target_agatston"] for _, given in asked[2:]])
     assert targets.min() >= 300
     assert targets.max() <= 4000
     assert 700 < np.median(targets) < 1700
+    assert patient(1, "crowded") == "gated-860001"
+    assert asked[-1][1]["present"] == {"stents": 3}
+    assert asked[-1][1]["target_agatston"] >= 300
 
 
 def test_the_components_of_a_patient_have_their_true_owners(study: LabelledStudy, shipped: Release) -> None:
@@ -112,7 +119,9 @@ def test_the_components_of_a_patient_have_their_true_owners(study: LabelledStudy
     assert sample is not None
     count = len(sample.agatston)
     assert count > 0
-    assert sample.hu.shape == sample.share.shape == (count, *PATCH.shape)
+    assert sample.hu.shape == (count, *PATCH.shape)
+    assert sample.shares.shape == (count, 2, *PATCH.shape)
+    assert (sample.shares[:, 0] <= sample.shares[:, 1]).all()
     assert np.allclose(sample.truth.sum(axis=1), 1, atol=1e-5)
     assert np.allclose(sample.probability.sum(axis=1), 1, atol=1e-5)
     assert (sample.probability[:, 1] >= 0.02).all()
@@ -151,7 +160,7 @@ def test_what_is_not_known_teaches_coronary_or_not(tmp_path: Path) -> None:
 
 def test_the_second_network_begins_by_changing_nothing_and_changes_within_limits() -> None:
     net = CloseupNet().eval()
-    patches, facts = torch.randn(2, 2, *PATCH.shape) * 300, torch.randn(2, len(FACTS))
+    patches, facts = torch.randn(2, len(CHANNELS), *PATCH.shape) * 300, torch.randn(2, len(FACTS))
     assert torch.equal(net(patches, facts), torch.zeros(2, len(OWNERS)))
     with torch.no_grad():
         net.head[-1].bias.fill_(1e4)
@@ -163,7 +172,9 @@ def test_what_is_learned_tells_bright_from_dim(folder: Path, tmp_path: Path) -> 
     net = CloseupNet()
     net.load_state_dict(torch.load(made, weights_only=True)["state_dict"])
     sample = made_up(99, 12)
-    patches = torch.from_numpy(np.stack([sample.hu.astype(np.float32), sample.share / np.float32(255)], 1))
+    patches = torch.from_numpy(
+        np.concatenate([sample.hu[:, None].astype(np.float32), sample.shares / np.float32(255)], 1)
+    )
     with torch.no_grad():
         change = net.eval()(patches, torch.from_numpy(sample.facts)).numpy()
     says_other = change[:, 5] > change[:, 1]
@@ -196,6 +207,24 @@ def test_a_stopped_run_ends_as_one_that_was_left_alone(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_scans_of_a_kind_may_count_less(tmp_path: Path) -> None:
+    for seed in range(12):
+        save_closeups(made_up(seed), tmp_path / f"{'crowded' if seed < 6 else 'mixed'}-{seed}.npz")
+    plain = CloseupData(tmp_path, SHORT)
+    light = CloseupData(tmp_path, replace(SHORT, weights={"crowded": 0.25}))
+    factor = light.weight / plain.weight
+    assert sorted(set(factor.tolist())) == [0.25, 1.0]
+    assert int((factor == 0.25).sum()) == 36
+    assert light.draw[factor.numpy()[light.training] == 1].sum() > 0.7
+    assert np.allclose((light.importance * light.draw).sum() * light.training.size, light.weight[light.training].sum())
+
+
+def test_a_run_of_another_length_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
+    fit(folder, tmp_path, SHORT)
+    with pytest.raises(UsageError, match="a run of 6 steps"):
+        fit(folder, tmp_path, replace(SHORT, steps=9))
+
+
 def test_training_starts_from_what_was_learned_before(folder: Path, tmp_path: Path) -> None:
     first = fit(folder, tmp_path / "first", SHORT)
     still = replace(SHORT, learning_rate=1e-9, weight_decay=0.0, seed=5)
@@ -208,8 +237,8 @@ def test_training_starts_from_what_was_learned_before(folder: Path, tmp_path: Pa
 
 
 def test_variation_leaves_a_component_whole() -> None:
-    patches = torch.zeros(5, 2, *PATCH.shape)
-    patches[:, 1, 4:8, 20:30, 25:40] = 1.0
+    patches = torch.zeros(5, len(CHANNELS), *PATCH.shape)
+    patches[:, 1:, 4:8, 20:30, 25:40] = 1.0
     patches[:, 0] = 40.0 + 400 * patches[:, 1]
     changed = varied(patches, np.random.default_rng(0))
     assert torch.equal(changed[:, 1].sum((1, 2, 3)), patches[:, 1].sum((1, 2, 3)))
@@ -250,7 +279,10 @@ def test_a_release_gets_a_second_network(release_with_one: Path) -> None:
     assert block["closeup"]["parity"]["scores_changed"] == 0
     release = load_release(release_with_one)
     assert release.closeup_session is not None
-    given = {"patches": np.zeros((3, 2, *PATCH.shape), np.float32), "facts": np.zeros((3, len(FACTS)), np.float32)}
+    given = {
+        "patches": np.zeros((3, len(CHANNELS), *PATCH.shape), np.float32),
+        "facts": np.zeros((3, len(FACTS)), np.float32),
+    }
     assert release.closeup_session.run(["change"], given)[0].shape == (3, len(OWNERS))
 
 

@@ -28,7 +28,8 @@ class DiseaseSettings:
     extracoronary : "mesa" or "training" shares of findings outside the arteries, "hard" for many of the rare ones
         that are taken for coronary calcium, or "none".
     devices : whether metal, or contrast medium left from before, may be drawn.
-    present : findings forced to be there or not, by name (keys of ``OCCURRENCES``).
+    present : findings forced to be there or not, by name (keys of ``OCCURRENCES``); a number above one makes a
+        finding so many times.
     """
 
     burden: Mode = "training"
@@ -36,7 +37,7 @@ class DiseaseSettings:
     vessel_targets: Mapping[str, float] | None = None
     extracoronary: Findings | Literal["none"] = "training"
     devices: bool = True
-    present: Mapping[str, bool] = field(default_factory=dict)
+    present: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, overrides: Mapping[str, Any]) -> "DiseaseSettings":
@@ -154,5 +155,9 @@ def _extracoronary(
             severity.pop(name, None)
     if "prosthesis" in severity and "aortic_valve" not in settings.present:
         severity.pop("aortic_valve", None)
-    made = {name: OCCURRENCES[name].build(scene, value, _stream(seed, name)) for name, value in severity.items()}
+    made = {}
+    for name, value in severity.items():
+        streams = (name, *(f"{name} {again}" for again in range(1, settings.present.get(name, 1))))
+        built = [OCCURRENCES[name].build(scene, value, _stream(seed, stream)) for stream in streams]
+        made[name] = [deposit for deposits in built for deposit in deposits]
     return {name: deposits for name, deposits in made.items() if deposits}

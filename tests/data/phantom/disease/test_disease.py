@@ -98,6 +98,22 @@ def test_disease_is_proximal_and_left_main_plaques_may_cross_the_bifurcation(sce
     assert crossing >= 4
 
 
+def test_a_finding_may_be_asked_for_more_than_once(scene):
+    made = [
+        add_disease(
+            scene, np.random.default_rng(4), target_agatston=100, extracoronary="none", present={"stents": times}
+        )
+        for times in (True, 1, 3)
+    ]
+    once, also_once, thrice = (patient.deposits for patient in made)
+    assert len(thrice) > len(once) == len(also_once)
+    for one, other in zip(once, thrice, strict=False):
+        assert np.array_equal(one.start_lps_mm, other.start_lps_mm)
+    added = thrice[len(once) :]
+    assert {deposit.kind for deposit in added} == {"stent"}
+    assert all(not np.array_equal(deposit.start_lps_mm[:1], once[-1].start_lps_mm[:1]) for deposit in added)
+
+
 def test_labels_and_materials(scene):
     everything = dict.fromkeys(OCCURRENCES, True)
     patient = add_disease(scene, np.random.default_rng(2), target_agatston=0, present=everything)
