@@ -70,7 +70,7 @@ def cut(points_mm: NDArray[np.float64], component: NDArray[np.int64], longest_mm
     --------
     >>> line = np.arange(8.0)[:, None] * [0, 0, 3.0]
     >>> cut(line, np.array([0, 0, 0, 0, 0, 0, 0, 1]), 12.0)
-    array([1, 1, 1, 1, 0, 0, 0, 2])
+    array([0, 0, 0, 0, 1, 1, 1, 2])
     """
     piece = np.empty(component.size, np.int64)
     order = np.argsort(component, kind="stable")

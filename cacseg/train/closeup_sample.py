@@ -23,15 +23,17 @@ from cacseg.scoring import RULES, Rule, adapt
 from cacseg.train.bright_spots import with_bright_spots
 from cacseg.train.sources import Family
 
-Patients = Literal["mixed", "stented", "heavy", "crowded"]
+Patients = Literal["mixed", "stented", "heavy", "crowded", "plated"]
 FIRST_SEED: Final[Mapping[Patients, int]] = {
     "mixed": 800_000,
     "stented": 820_000,
     "heavy": 840_000,
     "crowded": 860_000,
+    "plated": 880_000,
 }
 """Of the digital patients that are looked at closely: people with many of the rare findings, people who all have
-stents, people without stents but with much plaque, and people with much of both."""
+stents, people without stents but with much plaque, people with much of both, and people with plates of pericardium and
+other calcium beside the arteries, a third of them without plaque."""
 
 Kind = tuple[Family, Literal["training", "hard", "zeros"]]
 HARD: Final[Kind] = ("gated", "hard")
@@ -46,10 +48,18 @@ SPOTS_EVERY: Final = 2
 """Every so many-th of the mixed patients has bright spots at the rim of the heart."""
 
 CHEST_EVERY: Final = 5
-"""Every so many-th of the stented, heavy and crowded patients has a scan that is not gated."""
+"""Of the patients who are not mixed, every so many-th has a scan that is not gated."""
 
-STENTINGS: Final[Mapping[Patients, int]] = {"stented": 1, "heavy": 0, "crowded": 3}
-"""How often stents, one to three at a time, are laid."""
+PRESENT: Final[Mapping[Patients, Mapping[str, int]]] = {
+    "stented": {"stents": 1},
+    "heavy": {"stents": 0},
+    "crowded": {"stents": 3},
+    "plated": {"stents": 0, "pericardium": 3, "granulomas_at_heart": 1, "mitral_annulus": 1, "aortic_root": 2},
+}
+"""What each has, and how often it is made: stents come one to three at a time."""
+
+PLAQUE_FREE_EVERY: Final = 3
+"""Every so many-th plated patient has no coronary calcium."""
 
 HEAVY_AGATSTON: Final = (300.0, 4000.0)
 
@@ -95,8 +105,10 @@ def patient(number: int, patients: Patients = "mixed") -> LabelledStudy:
         study = study_of_scan(scan, f"{family}-{seed}")
         return with_spots(study, scan.branches, seed) if number % SPOTS_EVERY == 0 else study
     family = "chest" if number % CHEST_EVERY == 0 else "gated"
-    settings: dict[str, Any] = {"present": {"stents": STENTINGS[patients]}}
-    if patients != "stented":
+    settings: dict[str, Any] = {"present": PRESENT[patients]}
+    if patients == "plated" and number % PLAQUE_FREE_EVERY == 0:
+        settings["target_agatston"] = 0.0
+    elif patients != "stented":
         low, high = np.log(HEAVY_AGATSTON)
         settings["target_agatston"] = float(np.exp(np.random.default_rng([seed, 401]).uniform(low, high)))
     scan = digital_patient(seed, family=family, **settings)

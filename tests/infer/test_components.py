@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cacseg.infer.components import FACES, FACES_AND_EDGES, IN_SLICE, connected
+from cacseg.infer.components import FACES, FACES_AND_EDGES, IN_SLICE, connected, cut
 
 STRUCTURE = {
     FACES: ndimage.generate_binary_structure(3, 1),
@@ -36,3 +36,28 @@ def test_rows_do_not_wrap_around() -> None:
 
 def test_nothing_has_no_components() -> None:
     assert connected(np.zeros(0, np.int64), (2, 2, 2)).size == 0
+
+
+@pytest.mark.parametrize("length_mm", [3.0, 11.0, 14.0, 25.0, 60.0])
+def test_a_long_component_is_cut_into_like_pieces(length_mm: float) -> None:
+    along = np.arange(0.0, length_mm, 0.5)
+    points = np.stack([0.3 * along, along * 0.9, np.sin(along / 9)], axis=1)
+    piece = cut(points, np.zeros(along.size, np.int64), 12.0)
+    sizes = np.bincount(piece)
+    assert (sizes > 0).all()
+    assert len(sizes) == 1 if length_mm < 12 else len(sizes) >= length_mm / 14
+    assert sizes.max() <= 2 * sizes.min() + 1
+    assert all(np.ptp(points[piece == number], axis=0).max() <= 15 for number in range(len(sizes)))
+    assert (np.abs(np.diff(piece)) > 0).sum() == len(sizes) - 1
+
+
+def test_no_piece_holds_two_components() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 50, (400, 3))
+    component = np.unique(rng.integers(0, 9, 400), return_inverse=True)[1]
+    piece = cut(points, component, 12.0)
+    assert np.array_equal(np.unique(piece), np.arange(piece.max() + 1))
+    assert all(len(np.unique(component[piece == number])) == 1 for number in np.unique(piece))
+    assert piece.max() > 8
+    assert np.array_equal(piece, cut(points, component, 12.0))
+    assert cut(np.zeros((0, 3)), np.zeros(0, np.int64), 12.0).size == 0

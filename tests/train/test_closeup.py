@@ -112,6 +112,9 @@ def test_patients_with_stents_with_much_plaque_and_with_both_are_asked_for(asked
     assert patient(1, "crowded") == "gated-860001"
     assert asked[-1][1]["present"] == {"stents": 3}
     assert asked[-1][1]["target_agatston"] >= 300
+    assert [patient(number, "plated") for number in (1, 3, 5)] == ["gated-880001", "gated-880003", "chest-880005"]
+    assert [given["target_agatston"] > 0 for _, given in asked[-3:]] == [True, False, True]
+    assert all(given["present"]["pericardium"] == 3 for _, given in asked[-3:])
 
 
 def test_the_components_of_a_patient_have_their_true_owners(study: LabelledStudy, shipped: Release) -> None:
