@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.infer.components import FACES, connected, cut
+from cacseg.infer.components import FACES, connected, cut, numbered
 from cacseg.infer.decide import Decision, biased, group_mean, voxel_weight
 from cacseg.infer.engine import Session
 from cacseg.infer.grid import AIR_HU, HIGHEST_HU, GridSpec
@@ -166,7 +166,7 @@ def closeups_of(
     likeliest = np.zeros(component.max(initial=-1) + 1)
     np.maximum.at(likeliest, component, owners[:, 1])
     inside = likeliest[component] >= LEAST_CORONARY
-    at, component, owners = at[inside], _numbered(component[inside]), owners[inside]
+    at, component, owners = at[inside], numbered(component[inside]), owners[inside]
     index = np.stack(np.unravel_index(samples.voxels[at], view.shape), axis=1)
     piece = cut(index * np.array(view.spacing_mm), component, PIECE_MM)
     mean = group_mean(owners, piece, voxel_weight(samples.hu[at])) if at.size else np.zeros((0, len(OWNERS)))
@@ -182,12 +182,7 @@ def closeups_of(
         near = float(1.0 - samples.territory[at[own], 0].mean(dtype=np.float64))
         excess_hu = float(samples.hu[at[own]].max()) - threshold_hu
         facts[number] = _facts(index[own], whole.size, view, near, excess_hu, noise_hu, mean[number])
-    return Closeups(at[inside], _numbered(piece[inside]), patches, facts, mean.astype(np.float32))
-
-
-def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number groups from 0 without gaps, in their order."""
-    return np.unique(group, return_inverse=True)[1].reshape(-1)
+    return Closeups(at[inside], numbered(piece[inside]), patches, facts, mean.astype(np.float32))
 
 
 def by_owner(probability: NDArray[np.float32]) -> NDArray[np.float32]:

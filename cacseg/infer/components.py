@@ -50,7 +50,18 @@ def connected(
         parent = _compressed(parent)
         if np.array_equal(parent, before):
             break
-    return np.unique(parent, return_inverse=True)[1].reshape(-1)
+    return numbered(parent)
+
+
+def numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number groups from 0 without gaps, in their order.
+
+    Examples
+    --------
+    >>> numbered(np.array([7, 2, 7]))
+    array([1, 0, 1])
+    """
+    return np.unique(group, return_inverse=True)[1].reshape(-1)
 
 
 def cut(points_mm: NDArray[np.float64], component: NDArray[np.int64], longest_mm: float) -> NDArray[np.int64]:
@@ -94,7 +105,7 @@ def _nearest_of_spread(points_mm: NDArray[np.float64], longest_mm: float) -> NDA
     part = np.zeros(len(points_mm), np.int64)
     for _ in range(SETTLING):
         part = np.stack([_far(points_mm, middle) for middle in middles]).argmin(axis=0)
-        part = np.unique(part, return_inverse=True)[1].reshape(-1)
+        part = numbered(part)
         middles = [points_mm[part == number].mean(axis=0) for number in range(int(part.max()) + 1)]
     return part
 

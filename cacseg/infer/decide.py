@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.infer.components import FACES, IN_SLICE, connected
+from cacseg.infer.components import FACES, IN_SLICE, connected, numbered
 from cacseg.infer.sampling import Samples
 from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
@@ -117,7 +117,7 @@ def _kept(
     component = connected(samples.voxels[at], view.shape, FACES)
     mean = group_mean(calcified[at, None], component, voxel_weight(samples.hu[at]))[:, 0]
     kept = mean[component] >= decision.keep_probability
-    return at[kept], np.unique(component[kept], return_inverse=True)[1].reshape(-1)
+    return at[kept], numbered(component[kept])
 
 
 def voxel_weight(hu: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -143,6 +143,12 @@ def test_each_piece_is_changed_by_what_is_said_of_it() -> None:
     assert (changed.calcium[third, Label.OTHER] >= samples.calcium[third, Label.OTHER]).all()
     assert (changed.calcium[others, Label.LAD] >= samples.calcium[others, Label.LAD]).all()
     assert not np.allclose(changed.calcium[others], samples.calcium[others])
+    alike = samples_of(view, lambda index: np.tile(of(LAD=0.5, OTHER=0.5), (len(index), 1)))
+    network.each = np.zeros((3, len(OWNERS)), np.float32)
+    network.each[:, OWNERS.index("other")] = (-1.0, 2.0, 4.0)
+    changed = looked_again(alike, view, CENTRE, 130.0, PLAIN, network)
+    odds = np.log(changed.calcium[found.at, Label.OTHER] / changed.calcium[found.at, Label.LAD])
+    assert np.allclose(odds, np.array([-1.0, 2.0, 4.0])[found.piece], atol=1e-4)
 
 
 def test_a_piece_that_cannot_be_coronary_is_passed_over() -> None:
