@@ -13,6 +13,7 @@ change. Every command goes on where it was stopped.
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache as remembered
@@ -23,6 +24,7 @@ import torch
 from tqdm import tqdm
 
 from cacseg.data.readers import READERS, LabelledStudy, parts_of, sources_of
+from cacseg.errors import CacsegError
 from cacseg.infer import Release, load_release
 from cacseg.train.closeup import CloseupSettings, fit
 from cacseg.train.closeup_sample import FIRST_SEED, closeup_sample, patient, save_closeups
@@ -81,10 +83,10 @@ def weight(text: str) -> tuple[str, float]:
     return kind, float(value)
 
 
-def main() -> None:
-    """Cache, fit, or put into a release."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Give the options of the three steps."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = made.add_subparsers(dest="command", required=True)
     caching = commands.add_parser("cache", help="pieces of digital patients or of a dataset")
     caching.add_argument("folder", type=Path)
     caching.add_argument("source", type=Path, nargs="?", help="folder of the dataset")
@@ -117,22 +119,33 @@ def main() -> None:
     putting.add_argument("weights", type=Path)
     putting.add_argument("release", type=Path)
     putting.add_argument("--version", required=True, help="new version of the release")
-    given = parser.parse_args()
-    if given.command == "cache":
-        if (given.dataset is None) != (given.source is None):
-            parser.error("a dataset needs its folder, and a folder the name of its dataset: --dataset NAME FOLDER")
-        cache(given)
-    elif given.command == "fit":
-        if given.start_from is not None and not given.start_from.is_file():
-            parser.error(f"no such weights: {given.start_from}")
-        settings = CloseupSettings(
-            given.steps, given.batch_size, given.learning_rate, seed=given.seed, weights=dict(given.weight)
-        )
-        made = fit(given.folder, given.run, settings, given.validate_every, given.start_from, given.device)
-        print(made)
-    else:
-        print(json.dumps(put_closeup(given.weights, given.release, given.version), indent=2))
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Cache, fit, or put into a release."""
+    options = parser()
+    given = options.parse_args(argv)
+    try:
+        if given.command == "cache":
+            if (given.dataset is None) != (given.source is None):
+                options.error("a dataset needs its folder, and a folder the name of its dataset: --dataset NAME FOLDER")
+            cache(given)
+        elif given.command == "fit":
+            if given.start_from is not None and not given.start_from.is_file():
+                options.error(f"no such weights: {given.start_from}")
+            settings = CloseupSettings(
+                given.steps, given.batch_size, given.learning_rate, seed=given.seed, weights=dict(given.weight)
+            )
+            made = fit(given.folder, given.run, settings, given.validate_every, given.start_from, given.device)
+            print(made)
+        else:
+            print(json.dumps(put_closeup(given.weights, given.release, given.version), indent=2))
+    except CacsegError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return fault.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -70,11 +70,16 @@ class CloseupData:
 
     Raises
     ------
-    UsageError : the folder holds none, or too few to keep some for validation.
+    UsageError : the folder holds none, too few to keep some for validation, or none of a kind that is weighted.
     """
 
     def __init__(self, folder: Path, settings: CloseupSettings, device: torch.device = CPU) -> None:
         files = samples_in(folder)
+        kinds = [file.name.split("-")[0] for file in files]
+        if absent := sorted(set(settings.weights) - set(kinds)):
+            raise UsageError(
+                f"No scan in {folder} is {' or '.join(absent)}; there are {', '.join(sorted(set(kinds)))}."
+            )
         with ThreadPoolExecutor() as pool:
             read = list(pool.map(lambda file: dict(np.load(file)), files))
         case = np.concatenate([np.full(len(one["agatston"]), number) for number, one in enumerate(read)])
@@ -85,7 +90,7 @@ class CloseupData:
         )
         agatston, probability, truth = (each.cpu().numpy() for each in (self.agatston, self.probability, self.truth))
         score = np.minimum(np.sqrt(agatston) / settings.score_weight, 3.0)
-        of_kind = np.array([settings.weights.get(file.name.split("-")[0], 1.0) for file in files])[case]
+        of_kind = np.array([settings.weights.get(kind, 1.0) for kind in kinds])[case]
         weight = (of_kind * (0.3 + score + settings.healthy_weight * healthy)).astype(np.float32)
         self.weight = torch.from_numpy(weight).to(device)
         kept = kept_for_validation([file.name for file in files])[case]

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +25,8 @@ from cacseg.vessels import Label
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-SHIPPED = Path(__file__).parents[2] / "models" / "cacseg-unet-1"
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "models" / "cacseg-unet-1"
 SHORT = CloseupSettings(steps=6, batch_size=8)
 
 
@@ -220,6 +223,23 @@ def test_scans_of_a_kind_may_count_less(tmp_path: Path) -> None:
     assert int((factor == 0.25).sum()) == 36
     assert light.draw[factor.numpy()[light.training] == 1].sum() > 0.7
     assert np.allclose((light.importance * light.draw).sum() * light.training.size, light.weight[light.training].sum())
+
+
+def test_a_weight_of_a_kind_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    for seed in range(12):
+        save_closeups(made_up(seed), tmp_path / f"crowded-{seed}.npz")
+    fitting = [
+        sys.executable,
+        "train/closeup.py",
+        "fit",
+        str(tmp_path),
+        str(tmp_path / "run"),
+        "--weight",
+        "crowdde=.2",
+    ]
+    ran = subprocess.run(fitting, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == UsageError("").exit_code
+    assert "is crowdde; there are crowded" in ran.stderr
 
 
 def test_a_run_of_another_length_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
