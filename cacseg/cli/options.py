@@ -94,6 +94,14 @@ def positive(text: str) -> int:
     return number
 
 
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    number = float(text)
+    if not 0.0 <= number <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not a share, a number from 0 to 1")
+    return number
+
+
 def formats(text: str) -> tuple[str, ...]:
     """Read a list of forms."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

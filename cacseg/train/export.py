@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from cacseg.cli.options import positive
+from cacseg.cli.options import share as share_of_one
 from cacseg.cli.streams import say
 from cacseg.errors import CacsegError, UsageError
 from cacseg.infer.closeup import CHANNELS, FACTS, PATCH
@@ -85,12 +86,20 @@ class ServedHeart(nn.Module):
         return torch.sigmoid(self.net(cells))
 
 
-def load_networks(checkpoint: Path) -> tuple[CalciumNet, ScoutNet, Mapping[str, Any]]:
+def load_networks(
+    checkpoint: Path, mixed_with: Path | None = None, share: float = 0.5
+) -> tuple[CalciumNet, ScoutNet, Mapping[str, Any]]:
     """Load both networks, with averaged weights where the run kept an average.
+
+    Parameters
+    ----------
+    mixed_with : ``weights.pt`` of the release that training started from: weights between both keep more of what was
+        learned before (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    share : of these in the weights, 0 to 1.
 
     Raises
     ------
-    UsageError : there is no such file.
+    UsageError : there is no such file, or the weights are those of networks of another form.
     """
     if not checkpoint.is_file():
         raise UsageError(f"No checkpoint {checkpoint}; give one from a run's checkpoints folder.")
@@ -98,8 +107,21 @@ def load_networks(checkpoint: Path) -> tuple[CalciumNet, ScoutNet, Mapping[str, 
     settings = {k: v for k, v in stored["hyper_parameters"].items() if k in ARCHITECTURE}
     module = CalciumModule(**settings)
     module.load_state_dict(stored["state_dict"])
+    run = {"step": stored["global_step"], "epoch": stored["epoch"], **settings}
+    if mixed_with is not None:
+        module.load_state_dict(_mixed(module.state_dict(), mixed_with, share))
+        run["mixed_with"] = {"sha256": hashlib.sha256(mixed_with.read_bytes()).hexdigest(), "share": share}
     module.eval()
-    return module.net, module.scout, {"step": stored["global_step"], "epoch": stored["epoch"], **settings}
+    return module.net, module.scout, run
+
+
+def _mixed(state: Mapping[str, Tensor], path: Path, share: float) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UsageError(f"No weights {path} to mix with; give the {WEIGHTS_FILE} of a release.")
+    other = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in other.items()}:
+        raise UsageError(f"{path} holds weights of networks of another form; give those that training started from.")
+    return {name: torch.lerp(value, other[name], share) for name, value in state.items()}
 
 
 def decision_source(folder: Path, given: Path | None) -> Path | None:
@@ -148,6 +170,8 @@ def export(
     samples: Path | None = None,
     volumes: int = 20,
     patients: int = 2,
+    mixed_with: Path | None = None,
+    share: float = 0.5,
 ) -> dict[str, Any]:
     """Write a release and compare it with PyTorch.
 
@@ -160,6 +184,7 @@ def export(
     samples : folder of cached samples to compare on; random HU are used where None.
     volumes : number of volumes whose logits are compared.
     patients : number of digital patients whose final scores are compared.
+    mixed_with, share : see ``load_networks``.
 
     Returns
     -------
@@ -170,7 +195,7 @@ def export(
     CacsegError : ONNX Runtime and PyTorch disagree; the release is written, with the comparison in its metadata.
     UsageError : no checkpoint, or no settings of the decision where they are looked for.
     """
-    net, scout, run = load_networks(checkpoint)
+    net, scout, run = load_networks(checkpoint, mixed_with, share)
     source = decision_source(folder, decision)
     settings = settings_of(source)
     changelog = _changelog(folder, release_version)
@@ -344,6 +369,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="release folder or metadata.json whose decision settings are taken; those of the release in the target "
         "folder, if it holds one, unless given",
     )
+    parser.add_argument(
+        "--mixed-with",
+        type=Path,
+        default=None,
+        metavar="WEIGHTS",
+        help="weights.pt of the release that training started from: what is written lies between both",
+    )
+    parser.add_argument("--share", type=share_of_one, default=0.5, help="of WEIGHTS, 0 to 1 (default: %(default)s)")
     parser.add_argument("--config", type=Path, default=None, help="the run's configuration, copied into the release")
     given = parser.parse_args(argv)
     source = decision_source(given.folder, given.decision)
@@ -357,6 +390,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         samples=given.samples,
         volumes=given.volumes,
         patients=given.patients,
+        mixed_with=given.mixed_with,
+        share=given.share,
     )
     if given.config is not None:
         shutil.copyfile(given.config, given.folder / "train.yaml")

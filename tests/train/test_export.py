@@ -322,6 +322,37 @@ def test_a_folder_with_unreadable_metadata_is_not_exported_into(tmp_path: Path, 
 
 
 @pytest.mark.slow
+def test_weights_between_two_trainings_are_exported(
+    checkpoint: Path, module: CalciumModule, no_work: SimpleNamespace, made: Path, tmp_path: Path
+) -> None:
+    before = {name: value + 1.0 for name, value in module.state_dict().items()}
+    torch.save({"state_dict": before}, tmp_path / "weights.pt")
+    folder = shutil.copytree(made, tmp_path / "release")
+    mixing = ["--mixed-with", str(tmp_path / "weights.pt"), "--share", "0.25"]
+    assert main([str(checkpoint), str(folder), "--version", "2.0.0", *mixing]) == 0
+    written = torch.load(folder / "weights.pt", weights_only=True)["state_dict"]
+    assert all(torch.allclose(written[name], value + 0.25) for name, value in module.state_dict().items())
+    recorded = metadata_of(folder)["cacseg"]["run"]["mixed_with"]
+    assert recorded == {"sha256": sha256((tmp_path / "weights.pt").read_bytes()).hexdigest(), "share": 0.25}
+
+
+def test_weights_of_another_form_are_not_mixed(checkpoint: Path, tmp_path: Path) -> None:
+    other = CalciumModule(**TINY | {"feature_channels": 6})
+    torch.save({"state_dict": other.state_dict()}, tmp_path / "weights.pt")
+    with pytest.raises(UsageError, match="another form"):
+        export(checkpoint, tmp_path / "release", mixed_with=tmp_path / "weights.pt")
+    with pytest.raises(UsageError, match="No weights"):
+        export(checkpoint, tmp_path / "release", mixed_with=tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("typed", ["1.5", "-0.1", "half"])
+def test_a_share_lies_between_0_and_1(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["last.ckpt", "release", "--share", typed])
+    assert ended.value.code == UsageError("").exit_code
+    assert "--share" in capsys.readouterr().err
+
+
 def test_the_variants_of_a_release_are_compared_by_scores(
     made: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
