@@ -3,7 +3,7 @@
     python train/closeup.py cache data/cache/closeup --release models/cacseg-unet-1 --patients mixed --count 900
     python train/closeup.py cache data/cache/closeup --release models/hospital --dataset coca data/raw/coca
     python train/closeup.py fit data/cache/closeup runs/closeup
-    python train/closeup.py put runs/closeup/closeup.pt models/cacseg-unet-1 --version 1.6.0
+    python train/closeup.py put runs/closeup/closeup.pt models/cacseg-unet-1 --version 1.7.0
 
 It learns from what the release's first network says of scans that this network was not trained on: digital patients,
 or the validation part of a labelled dataset. Train it again whenever the first network or its decision settings
