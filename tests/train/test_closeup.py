@@ -68,7 +68,8 @@ def shipped() -> Release:
 
 @pytest.fixture(scope="module")
 def study() -> LabelledStudy:
-    return patient(2)
+    """Much plaque: pieces to look at, whichever network a release has."""
+    return patient(1, "heavy")
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_the_components_of_a_patient_have_their_true_owners(study: LabelledStudy
     sample = closeup_sample(study, shipped)
     assert sample is not None
     count = len(sample.agatston)
-    assert count > 0
+    assert count > 5
     assert sample.hu.shape == (count, *PATCH.shape)
     assert sample.shares.shape == (count, 2, *PATCH.shape)
     assert (sample.shares[:, 0] <= sample.shares[:, 1]).all()
