@@ -94,7 +94,7 @@ def positive(text: str) -> int:
     return number
 
 
-def share(text: str) -> float:
+def proportion(text: str) -> float:
     """Read a number from 0 to 1."""
     number = float(text)
     if not 0.0 <= number <= 1.0:

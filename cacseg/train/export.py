@@ -18,8 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from cacseg.cli.options import positive
-from cacseg.cli.options import share as share_of_one
+from cacseg.cli.options import positive, proportion
 from cacseg.cli.streams import say
 from cacseg.errors import CacsegError, UsageError
 from cacseg.infer.closeup import CHANNELS, FACTS, PATCH
@@ -376,7 +375,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="WEIGHTS",
         help="weights.pt of the release that training started from: what is written lies between both",
     )
-    parser.add_argument("--share", type=share_of_one, default=0.5, help="of WEIGHTS, 0 to 1 (default: %(default)s)")
+    parser.add_argument("--share", type=proportion, default=0.5, help="of WEIGHTS, 0 to 1 (default: %(default)s)")
     parser.add_argument("--config", type=Path, default=None, help="the run's configuration, copied into the release")
     given = parser.parse_args(argv)
     source = decision_source(given.folder, given.decision)

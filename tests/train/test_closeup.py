@@ -146,6 +146,14 @@ def test_where_only_coronary_calcium_is_labelled_the_rest_is_not_known(study: La
     assert np.array_equal(sample.known, sample.truth[:, 1] > 0.5)
 
 
+def test_a_scan_without_coronary_calcium_is_healthy(study: LabelledStudy, shipped: Release) -> None:
+    labels = np.where(study.labels <= Label.RCA, 0, study.labels)
+    sample = closeup_sample(replace(study, labels=labels), shipped)
+    assert sample is not None
+    assert sample.healthy
+    assert not sample.truth[:, 1].any()
+
+
 def test_what_is_not_known_teaches_coronary_or_not(tmp_path: Path) -> None:
     for seed in range(12):
         save_closeups(replace(made_up(seed), known=np.zeros(6, bool)), tmp_path / f"{seed}.npz")

@@ -321,7 +321,6 @@ def test_a_folder_with_unreadable_metadata_is_not_exported_into(tmp_path: Path, 
     assert [path.name for path in tmp_path.iterdir()] == ["metadata.json"]
 
 
-@pytest.mark.slow
 def test_weights_between_two_trainings_are_exported(
     checkpoint: Path, module: CalciumModule, no_work: SimpleNamespace, made: Path, tmp_path: Path
 ) -> None:
@@ -353,6 +352,7 @@ def test_a_share_lies_between_0_and_1(typed: str, capsys: pytest.CaptureFixture[
     assert "--share" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_variants_of_a_release_are_compared_by_scores(
     made: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
