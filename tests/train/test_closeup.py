@@ -349,7 +349,9 @@ def test_an_export_keeps_the_second_network_of_its_source(release_with_one: Path
     from cacseg.train.module import CalciumModule
 
     tiny = {"channels": [4, 4], "strides": [2], "residual_units": 1, "feature_channels": 4, "head_channels": 4}
-    stored = {"hyper_parameters": tiny, "state_dict": CalciumModule(**tiny).state_dict(), "global_step": 1, "epoch": 0}
+    weights = CalciumModule(**tiny).state_dict()
+    weights["net.calcium.bias"][:4] += 20.0  # background everywhere: an untrained network gives thousands of pieces
+    stored = {"hyper_parameters": tiny, "state_dict": weights, "global_step": 1, "epoch": 0}
     torch.save(stored, tmp_path / "last.ckpt")
     assert decision_source(tmp_path / "new", release_with_one) == release_with_one
     export(tmp_path / "last.ckpt", tmp_path / "new", name="new", decision=release_with_one, volumes=1, patients=1)
