@@ -1,8 +1,7 @@
-"""The samples that a release gets most wrong: what training on more of the same leaves to be learned.
+"""The samples that a release gets most wrong: to be looked at, for labels may be wrong, or trained on more often.
 
-Once a network gets most patients right, a step on one of them teaches next to nothing. So cached samples that it has
-not been trained on are ranked by what it gets wrong, and the first of them are met more often (Shrivastava et al.,
-Training region-based object detectors with online hard example mining, CVPR 2016).
+Once a network gets most patients right, a step on one of them teaches little (Shrivastava et al., Training region-based
+object detectors with online hard example mining, CVPR 2016). Samples that it has been trained on rank too low.
 """
 
 import csv
