@@ -20,7 +20,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cacseg.cli.streams import say
 from cacseg.errors import UsageError
-from cacseg.infer.closeup import FACTS
 from cacseg.models import CloseupNet
 from cacseg.train.record import environment
 from cacseg.train.sources import samples_in
@@ -31,16 +30,6 @@ VALIDATION_EVERY: Final = 6
 CLIPPED_WEIGHT: Final = 6.0
 
 CPU: Final = torch.device("cpu")
-
-HU_SCALE_SD: Final = 0.04
-HU_OFFSET_SD: Final = 5.0
-LOG_DENSITY_SD: Final = 0.12
-SPARED_HU: Final = 100.0
-"""Soft tissue below is as dense at any tube voltage."""
-BLURRED_SHARE: Final = 0.25
-NOISY_SHARE: Final = 0.4
-LARGEST_NOISE_HU: Final = 25.0
-"""What is varied of pieces; see ``varied``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +104,13 @@ class CloseupData:
             np.float32
         )
 
-    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draw pieces and vary them; gives their places, patches, facts and importance."""
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw pieces and vary them; gives their places, patches and importance."""
         drawn = rng.choice(self.training.size, size, p=self.draw)
         places, importance = (
             torch.from_numpy(each).to(self.hu.device) for each in (self.training[drawn], self.importance[drawn])
         )
-        return places, *varied(self.patches(places), self.facts[places], rng), importance
+        return places, varied(self.patches(places), rng), importance
 
     def patches(self, places: Tensor) -> Tensor:
         """(n, 3, 13, 64, 64) float32."""
@@ -153,45 +142,20 @@ def kept_for_validation(names: Sequence[str]) -> NDArray[np.bool_]:
     return kept if kept.any() else digests == digests.min()
 
 
-def varied(patches: Tensor, facts: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Vary how pieces lie and what the scanner makes of them; what a piece is depends on neither.
-
-    Parameters
-    ----------
-    patches, facts : of n pieces, see ``CloseupNet.forward``.
-
-    Returns
-    -------
-    Copies: flipped, transposed and moved; HU rescaled, calcium denser or less dense as at another tube voltage, noise
-    added (to the facts too) and blurred.
-    """
+def varied(patches: Tensor, rng: np.random.Generator) -> Tensor:
+    """Flip, transpose, move and rescale HU: what a piece is does not depend on how it lies."""
     n, device = patches.shape[0], patches.device
-    patches, facts = patches.clone(), facts.clone()
+    patches = patches.clone()
     for axis in (2, 3, 4):
         chosen = torch.from_numpy(rng.random(n) < 0.5).to(device)
         patches[chosen] = patches[chosen].flip(axis)
     chosen = torch.from_numpy(rng.random(n) < 0.5).to(device)
     patches[chosen] = patches[chosen].transpose(3, 4)
-
-    def drawn(values: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(device)[:, None, None, None]
-
-    hu = patches[:, 0] * drawn(1 + rng.normal(0, HU_SCALE_SD, n)) + drawn(rng.normal(0, HU_OFFSET_SD, n))
-    density = drawn(np.exp(rng.normal(0, LOG_DENSITY_SD, n)))
-    hu = hu + (hu - SPARED_HU).clamp_min(0) * (density - 1)
-    blur = drawn(np.where(rng.random(n) < BLURRED_SHARE, rng.random(n), 0.0))
-    hu = torch.lerp(
-        hu, functional.avg_pool3d(hu[:, None], (1, 3, 3), 1, (0, 1, 1), count_include_pad=False)[:, 0], blur
+    gain, offset = (
+        torch.from_numpy(rng.normal(0, sd, (n, 1, 1, 1)).astype(np.float32)).to(device) for sd in (0.04, 5.0)
     )
-    added = np.where(rng.random(n) < NOISY_SHARE, rng.uniform(0, LARGEST_NOISE_HU, n), 0.0)
-    white = torch.from_numpy(rng.standard_normal(hu.shape, np.float32)).to(device)
-    patches[:, 0] = hu + (white + white.roll(1, 2) + white.roll(1, 3)) / 3**0.5 * drawn(added)
-    noise, excess = FACTS.index("log_noise"), FACTS.index("excess_over_noise")
-    before = torch.exp(facts[:, noise])
-    after = torch.hypot(before, drawn(added / np.e**3)[:, 0, 0, 0])
-    facts[:, noise] = after.log()
-    facts[:, excess] *= density[:, 0, 0, 0] * before / after
-    return patches.roll(tuple(int(each) for each in rng.integers(-3, 4, 2)), (3, 4)), facts
+    patches[:, 0] = patches[:, 0] * (1 + gain) + offset
+    return patches.roll(tuple(int(each) for each in rng.integers(-3, 4, 2)), (3, 4))
 
 
 def fit(
@@ -244,10 +208,8 @@ def fit(
         say(f"Going on after step {first}.")
     start = perf_counter()
     for step in range(first, settings.steps):
-        places, patches, facts, importance = data.batch(
-            np.random.default_rng([settings.seed, step]), settings.batch_size
-        )
-        loss = (data.loss(places, net(patches, facts)) * importance).mean()
+        places, patches, importance = data.batch(np.random.default_rng([settings.seed, step]), settings.batch_size)
+        loss = (data.loss(places, net(patches, data.facts[places])) * importance).mean()
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)

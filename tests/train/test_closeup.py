@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from cacseg.data.readers import LabelledStudy
 from cacseg.errors import UsageError
@@ -269,42 +268,16 @@ def test_training_starts_from_what_was_learned_before(folder: Path, tmp_path: Pa
     assert second["made"]["start_from"] == sha256(first.read_bytes()).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def variations() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Forty even pieces of 440 HU in soft tissue of 40 HU with 10 HU of noise said, before and after."""
-    patches = torch.zeros(40, len(CHANNELS), *PATCH.shape)
+def test_variation_leaves_a_component_whole() -> None:
+    patches = torch.zeros(5, len(CHANNELS), *PATCH.shape)
     patches[:, 1:, 4:8, 20:30, 25:40] = 1.0
     patches[:, 0] = 40.0 + 400 * patches[:, 1]
-    facts = torch.ones(40, len(FACTS))
-    facts[:, FACTS.index("log_noise")] = np.log(10.0) - 3.0
-    return patches, facts, *varied(patches, facts, np.random.default_rng(0))
-
-
-def test_variation_leaves_a_component_whole(variations: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-    patches, facts, changed, told = variations
+    changed = varied(patches, np.random.default_rng(0))
     assert torch.equal(changed[:, 1].sum((1, 2, 3)), patches[:, 1].sum((1, 2, 3)))
-    for before, after in zip(patches, changed, strict=True):
-        assert before[0][before[1] == 1].mean() == 440
-        assert 240 < after[0][after[1] == 1].median() < 700
-        assert abs(after[0][after[1] == 0].median() - 40) < 20
+    inside = changed[:, 1] == 1
+    assert (changed[:, 0][inside] > 350).all()
+    assert (changed[:, 0][~inside] < 80).all()
     assert not torch.equal(changed, patches)
-    same = [place for place, name in enumerate(FACTS) if name not in ("log_noise", "excess_over_noise")]
-    assert torch.equal(told[:, same], facts[:, same])
-
-
-def test_the_facts_tell_of_the_noise_and_density_that_variation_adds(
-    variations: tuple[Tensor, Tensor, Tensor, Tensor],
-) -> None:
-    _, facts, changed, told = variations
-    added = torch.stack([piece[0, 10:].std() for piece in changed[:, :, :, :20, :20]])
-    noise = torch.exp(told[:, FACTS.index("log_noise")] + 3)
-    assert torch.allclose(noise, torch.hypot(torch.tensor(10.0), added), rtol=0.06)
-    assert (noise > 11).any()
-    assert (noise < 10.01).any()
-    density = torch.stack([(piece[0][piece[1] == 1].median() - 100) / 340 for piece in changed])
-    excess = told[:, FACTS.index("excess_over_noise")]
-    assert torch.allclose(excess, density * 10 / noise, rtol=0.2)
-    assert facts[:, FACTS.index("excess_over_noise")].eq(1).all()
 
 
 def test_too_few_scans_are_refused(tmp_path: Path) -> None:
