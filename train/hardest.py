@@ -8,7 +8,6 @@ them. Samples are linked, not copied, where the file system can.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,14 +17,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cacseg.errors import CacsegError
-from cacseg.infer import Release, load_release
+from cacseg.infer import load_release
 from cacseg.train.hardest import RANKING, Mistakes, files_of, mistakes_of, take_hardest
 
-
-@cache
-def single_threaded(release: str) -> Release:
-    """Load a release once in each process."""
-    return load_release(release, threads=1)
+single_threaded = cache(partial(load_release, threads=1))
+"""Load a release, once in each process."""
 
 
 def judged(path: Path, release: str) -> tuple[Path, Mistakes]:
@@ -55,8 +51,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Rank and choose."""
     given = parser().parse_args(argv)
-    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(threads, "1")
     try:
         single_threaded(given.release)
         files = files_of(given.folders)

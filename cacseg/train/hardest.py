@@ -19,6 +19,7 @@ from cacseg.errors import UsageError
 from cacseg.infer import Release
 from cacseg.infer.decide import Decision, biased
 from cacseg.infer.grid import HEART_GRID
+from cacseg.infer.sampling import softmax
 from cacseg.train.augment import example
 from cacseg.train.sample import METAL, UNKNOWN, load, possible_classes
 from cacseg.train.sources import samples_in
@@ -75,8 +76,7 @@ def mistakes_of(path: Path, release: Release) -> Mistakes:
     logits, _ = release.predict(made.cells[None])
     at = np.flatnonzero((made.cells[1] > 0) & (made.calcium != UNKNOWN))
     scores = logits[0].reshape(len(Label), -1)[:, at].T
-    likely = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probability = biased(likely / likely.sum(axis=1, keepdims=True), Decision(**release.decision))
+    probability = biased(softmax(scores), Decision(**release.decision))
     return compared(probability, made.calcium.reshape(-1)[at], made.cells[1].reshape(-1)[at])
 
 

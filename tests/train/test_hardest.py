@@ -11,7 +11,7 @@ from cacseg.errors import UsageError
 from cacseg.infer import load_release
 from cacseg.train.hardest import CELL_MM3, LEAST_MM3, RANKING, Mistakes, compared, files_of, mistakes_of, take_hardest
 from cacseg.train.sample import LM_OR_LAD, METAL, NOT_CORONARY, Sample, load, save
-from cacseg.vessels import Label
+from cacseg.vessels import CORONARY, Label
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,20 +52,27 @@ def test_a_release_is_asked_about_the_cells_as_it_meets_them(cache_dir: Path) ->
     path = sorted(cache_dir.glob("*.npz"))[0]
     release = load_release(ROOT / "models" / "cacseg-unet-1", threads=1)
     found = mistakes_of(path, release)
-    certain = replace(release, calcium_session=Answers(load(path), release.classes))
+    certain, ignorant = (
+        mistakes_of(path, replace(release, calcium_session=Answers(load(path), release.classes, logit)))
+        for logit in (30.0, 0.0)
+    )
     assert found.coronary > 0
-    assert mistakes_of(path, certain).hardness == pytest.approx(0.0, abs=1e-3)
+    assert certain.hardness == pytest.approx(0.0, abs=1e-3)
+    background, other = (np.exp(release.decision[f"{name}_bias"]) for name in ("background", "other"))
+    coronary = len(CORONARY) / (background + other + len(Label) - 2)
+    assert ignorant.missed == pytest.approx(ignorant.coronary * (1 - coronary))
+    assert ignorant.swapped == pytest.approx(ignorant.coronary * coronary * (1 - 1 / len(CORONARY)))
 
 
 class Answers:
-    """Stands for a network that knows the labels of the sample."""
+    """Stands for a network that knows the labels of the sample, or at a logit of 0 nothing."""
 
-    def __init__(self, sample: Sample, classes: tuple[Label, ...]) -> None:
+    def __init__(self, sample: Sample, classes: tuple[Label, ...], logit: float) -> None:
         from cacseg.train.augment import example
 
         made = example(sample, None, np.random.default_rng(0))
         known = np.minimum(made.calcium, Label.OTHER)
-        self.logits = np.stack([np.where(known == label, 30.0, 0.0) for label in classes])[None].astype(np.float32)
+        self.logits = np.stack([np.where(known == label, logit, 0.0) for label in classes])[None].astype(np.float32)
 
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         assert inputs["cells"].shape[2:] == self.logits.shape[2:]
@@ -91,6 +98,16 @@ def test_the_hardest_are_taken_and_all_are_ranked(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["sample"] for row in rows] == ["b.npz", "d.npz", "a.npz", "c.npz"]
     assert [float(row["false_mm3"]) for row in rows] == [9, 4, 1, 0]
+
+
+def test_where_links_cannot_be_made_the_hardest_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError("another device")
+
+    monkeypatch.setattr("os.link", refuse)
+    (tmp_path / "a.npz").write_text("a")
+    take_hardest([(tmp_path / "a.npz", wrong(1))], tmp_path / "hardest", 1.0)
+    assert (tmp_path / "hardest" / "a.npz").read_text() == "a"
 
 
 def test_a_sample_without_a_mistake_is_not_hard(tmp_path: Path) -> None:
