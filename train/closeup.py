@@ -12,69 +12,39 @@ change. Every command goes on where it was stopped.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache as remembered
 from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from cacseg.data.readers import READERS, LabelledStudy, parts_of, sources_of
+from cacseg.data.readers import READERS, LabelledStudy
 from cacseg.errors import CacsegError
-from cacseg.infer import Release, load_release
+from cacseg.train.beside import put
+from cacseg.train.caching import make_missing, single_threaded, studies_of
 from cacseg.train.closeup import CloseupSettings, fit
 from cacseg.train.closeup_sample import FIRST_SEED, closeup_sample, patient, save_closeups
-from cacseg.train.export import put_closeup
-
-LEARNT_PART = "validation"
-"""Of a dataset: its training part has taught the first network, its test part is for ``evaluate``."""
 
 
-@remembered
-def single_threaded(release: str) -> Release:
-    """Load a release once in each process."""
-    return load_release(release, threads=1)
-
-
-def make(study: Callable[[], LabelledStudy], release: str, path: Path) -> bool:
-    """Study to sample; False where no heart was found."""
+def make(study: Callable[[], LabelledStudy], release: str, path: Path) -> str | None:
+    """Study to sample; says why there is none."""
     sample = closeup_sample(study(), single_threaded(release))
-    if sample is not None:
-        save_closeups(sample, path)
-    return sample is not None
+    if sample is None:
+        return "no heart was found."
+    save_closeups(sample, path)
+    return None
 
 
 def cache(given: argparse.Namespace) -> None:
     """Make the samples that are missing."""
-    given.folder.mkdir(parents=True, exist_ok=True)
-    jobs: Iterable[tuple[str, Callable[[], LabelledStudy]]]
-    if given.dataset is None:
-        jobs = (
-            (f"{given.patients}-{number:05d}", partial(patient, number, given.patients))
-            for number in range(given.first, given.first + given.count)
-        )
-    else:
-        sources = sources_of(given.dataset, given.source)
-        parts = parts_of(given.dataset, sources, given.manifest)
-        chosen = [source for source in sources if parts[source.id] == LEARNT_PART]
-        jobs = ((f"{given.dataset}-{number:05d}", source.load) for number, source in enumerate(chosen))
-    todo = {name: study for name, study in jobs if not (given.folder / f"{name}.npz").exists()}
-    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(threads, "1")
-    with ProcessPoolExecutor(given.workers) as pool, tqdm(total=len(todo), mininterval=5) as bar:
-        running = {
-            pool.submit(make, study, given.release, given.folder / f"{name}.npz"): name for name, study in todo.items()
-        }
-        for job in as_completed(running):
-            if (error := job.exception()) is not None:
-                bar.write(f"{running[job]} is left out: {error}")
-            elif not job.result():
-                bar.write(f"{running[job]} is left out: no heart was found.")
-            bar.update()
+    studies: Iterable[tuple[str, Callable[[], LabelledStudy]]] = (
+        (f"{given.patients}-{number:05d}", partial(patient, number, given.patients))
+        for number in range(given.first, given.first + given.count)
+    )
+    if given.dataset is not None:
+        studies = studies_of(given.dataset, given.source, given.manifest)
+    make_missing(given.folder, ((name, partial(make, study, given.release)) for name, study in studies), given.workers)
 
 
 def weight(text: str) -> tuple[str, float]:
@@ -135,12 +105,16 @@ def main(argv: list[str] | None = None) -> int:
             if given.start_from is not None and not given.start_from.is_file():
                 options.error(f"no such weights: {given.start_from}")
             settings = CloseupSettings(
-                given.steps, given.batch_size, given.learning_rate, seed=given.seed, weights=dict(given.weight)
+                steps=given.steps,
+                batch_size=given.batch_size,
+                learning_rate=given.learning_rate,
+                seed=given.seed,
+                weights=dict(given.weight),
             )
             made = fit(given.folder, given.run, settings, given.validate_every, given.start_from, given.device)
             print(made)
         else:
-            print(json.dumps(put_closeup(given.weights, given.release, given.version), indent=2))
+            print(json.dumps(put("closeup", given.weights, given.release, given.version), indent=2))
     except CacsegError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code

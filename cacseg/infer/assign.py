@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cacseg.findings import Finding, Severity
+from cacseg.infer.bifurcation import FirstLook, shared_out
 from cacseg.infer.closeup import looked_again
 from cacseg.infer.components import FACES, connected
 from cacseg.infer.decide import Decision, decide
@@ -101,16 +102,40 @@ def sampled(view: Volume, heart: HeartBox, release: Release, threshold_hu: float
     threshold_hu : lowest candidate HU, inclusive.
     timings : seconds of each stage are added here.
     """
-    parts = []
+    samples, looks = first_looks(view, heart, release, threshold_hu, timings)
+    if release.closeup_session is not None:
+        start = perf_counter()
+        decision = Decision(**release.decision)
+        samples = looked_again(samples, view, heart.centre_lps_mm, threshold_hu, decision, release.closeup_session)
+        timings["closeup"] = perf_counter() - start
+    if release.bifurcation_session is not None:
+        start = perf_counter()
+        samples = shared_out(samples, view, looks, release.bifurcation_session)
+        timings["bifurcation"] = perf_counter() - start
+    return samples
+
+
+def first_looks(
+    view: Volume, heart: HeartBox, release: Release, threshold_hu: float, timings: dict[str, float]
+) -> tuple[Samples, list[FirstLook]]:
+    """Run the first network; see ``sampled``.
+
+    Returns
+    -------
+    What it says of the candidate voxels, and of its grid in each window, there at the first of ``shifts_mm``.
+    """
+    parts, looks = [], []
     grid = release.grid_for(heart.size_mm)
     for centre, slices in _windows(view, heart, grid.extent_mm[0]):
-        passes = []
+        passes: list[Samples] = []
         for shift_mm in release.shifts_mm:
             start = perf_counter()
             grid_input = model_input(view, centre + view.affine[:3, :3] @ (shift_mm / np.array(view.spacing_mm)), grid)
             middle = perf_counter()
             calcium, territory = release.predict(grid_input.cells[None])
             end = perf_counter()
+            if not passes:
+                looks.append(FirstLook(grid_input, calcium[0], territory[0]))
             passes.append(sample_candidates(view, grid_input, calcium[0], territory[0], threshold_hu, slices))
             for stage, seconds in (
                 ("resample", middle - start),
@@ -119,13 +144,7 @@ def sampled(view: Volume, heart: HeartBox, release: Release, threshold_hu: float
             ):
                 timings[stage] = timings.get(stage, 0.0) + seconds
         parts.append(averaged(passes))
-    samples = joined(parts)
-    if release.closeup_session is not None:
-        start = perf_counter()
-        decision = Decision(**release.decision)
-        samples = looked_again(samples, view, heart.centre_lps_mm, threshold_hu, decision, release.closeup_session)
-        timings["closeup"] = perf_counter() - start
-    return samples
+    return joined(parts), looks
 
 
 def _windows(view: Volume, heart: HeartBox, height_mm: float) -> list[tuple[NDArray[np.float64], tuple[int, int]]]:

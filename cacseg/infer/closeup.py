@@ -18,7 +18,7 @@ from cacseg.infer.components import FACES, connected, cut, numbered
 from cacseg.infer.decide import Decision, biased, group_mean, voxel_weight
 from cacseg.infer.engine import Session
 from cacseg.infer.grid import AIR_HU, HIGHEST_HU, GridSpec
-from cacseg.infer.sampling import Samples
+from cacseg.infer.sampling import Samples, linear
 from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
 
@@ -261,24 +261,15 @@ def _patch(
         last.append(min(int(place[-1]) + 2, n))
         places.append(place - first[-1])
     block = view.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))].astype(np.float32)
-    hu = np.clip(_linear(block, places), AIR_HU, HIGHEST_HU)
+    hu = np.clip(linear(block, places), AIR_HU, HIGHEST_HU)
     shares = []
     for voxels in (index, component):
         share = np.zeros(block.shape, np.float32)
         shifted = voxels - np.array(first)
         shown = ((shifted >= 0) & (shifted < np.array(block.shape))).all(axis=1)
         share[tuple(shifted[shown].T)] = 1.0
-        shares.append(_linear(share, places))
+        shares.append(linear(share, places))
     return np.stack([hu, *shares])
-
-
-def _linear(block: NDArray[np.float32], places: list[NDArray[np.float64]]) -> NDArray[np.float32]:
-    for axis, place in enumerate(places):
-        low = place.astype(np.int64)
-        high = np.minimum(low + 1, block.shape[axis] - 1)
-        part = (place - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-        block = block.take(low, axis=axis) * (1 - part) + block.take(high, axis=axis) * part
-    return block
 
 
 def describe() -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""A model release: a folder with two or three ONNX files, their metadata in MONAI-bundle form, and checksums.
+"""A model release: a folder with two to four ONNX files, their metadata in MONAI-bundle form, and checksums.
 
 ``load_release`` is the only way to a release. It looks where the wheel ships them (``cacseg/_releases``) and,
 in a checkout, in the top-level ``models/`` folder. A network whose SHA-256 differs from the metadata is refused.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cacseg.engines import DEFAULT_ENGINE, DEFAULT_THREADS, Engine
 from cacseg.errors import ReleaseError
+from cacseg.infer.bifurcation import describe as bifurcation_form
 from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.engine import Session, open_session
 from cacseg.infer.grid import CHANNELS, GridSpec
@@ -50,6 +51,7 @@ class Release:
     threads : that compute one answer.
     engine : what runs the networks.
     closeup_session : of the network that looks at each component again; None in a release without one.
+    bifurcation_session : of the network that tells LM, LAD and LCX apart; None in a release without one.
     """
 
     name: str
@@ -67,11 +69,17 @@ class Release:
     calcium_session: Session
     scout_session: Session
     closeup_session: Session | None = None
+    bifurcation_session: Session | None = None
 
     @property
     def sessions(self) -> dict[str, Session]:
         """The networks that this release has, by name."""
-        every = {"calcium": self.calcium_session, "scout": self.scout_session, "closeup": self.closeup_session}
+        every = {
+            "calcium": self.calcium_session,
+            "scout": self.scout_session,
+            "closeup": self.closeup_session,
+            "bifurcation": self.bifurcation_session,
+        }
         return {network: session for network, session in every.items() if session is not None}
 
     def predict(self, cells: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -147,12 +155,12 @@ def load_release(
     metadata = _read_metadata(folder)
     block = metadata["cacseg"]
     contents = {name: _checked(folder, name, block["sha256"][name]) for name in block["files"].values()}
-    calcium, scout, closeup = (block["files"].get(name) for name in ("calcium", "scout", "closeup"))
+    sessions = {network: open_session(contents[file], threads, engine) for network, file in block["files"].items()}
     return Release(
         name=metadata["name"],
         version=metadata["version"],
         folder=folder,
-        sha256=block["sha256"][calcium],
+        sha256=block["sha256"][block["files"]["calcium"]],
         grids=tuple(_grid(each) for each in (*block.get("narrow_grids", ()), block["grid"])),
         scout_grid=_grid(block["scout_grid"]),
         shifts_mm=tuple((float(z), float(y), float(x)) for z, y, x in block.get("shifts_mm", [(0, 0, 0)])),
@@ -161,9 +169,10 @@ def load_release(
         threads=threads,
         engine=engine,
         metadata=metadata,
-        calcium_session=open_session(contents[calcium], threads, engine),
-        scout_session=open_session(contents[scout], threads, engine),
-        closeup_session=None if closeup is None else open_session(contents[closeup], threads, engine),
+        calcium_session=sessions["calcium"],
+        scout_session=sessions["scout"],
+        closeup_session=sessions.get("closeup"),
+        bifurcation_session=sessions.get("bifurcation"),
     )
 
 
@@ -200,12 +209,13 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
             f"{path}: the network expects channels {block['channels']}, this cacseg makes {list(CHANNELS)}. Use the "
             "cacseg the release was made with."
         )
-    differ = [name for name, value in closeup_form().items() if block.get("closeup", {}).get(name) != value]
-    if "closeup" in block["files"] and differ:
-        raise ReleaseError(
-            f"{path}: the second network was trained on pieces of another form ({', '.join(differ)} differ). Use the "
-            "cacseg the release was made with, or take it out of cacseg.files there and train it again."
-        )
+    for network, ordinal, form in (("closeup", "second", closeup_form()), ("bifurcation", "third", bifurcation_form())):
+        differ = [name for name, value in form.items() if block.get(network, {}).get(name) != value]
+        if network in block["files"] and differ:
+            raise ReleaseError(
+                f"{path}: the {ordinal} network was trained on cells of another form ({', '.join(differ)} differ). Use "
+                "the cacseg the release was made with, or take it out of cacseg.files there and train it again."
+            )
     return metadata
 
 

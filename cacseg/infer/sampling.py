@@ -1,5 +1,6 @@
 """Carry the network's scores from its cells to the original voxels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -134,6 +135,22 @@ def trilinear(scores: NDArray[np.float32], at: tuple[NDArray[np.float64], ...]) 
             index = index * scores.shape[axis + 1] + lows[axis][bit]
         total += weight * flat[:, index]
     return np.ascontiguousarray(total.T)
+
+
+def linear(block: NDArray[np.float32], places: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Interpolate the last three axes of an array at positions along each, all within it.
+
+    Examples
+    --------
+    >>> linear(np.arange(4, dtype=np.float32).reshape(1, 1, 4), [np.zeros(1), np.zeros(1), np.array([0.5, 3.0])])
+    array([[[0.5, 3. ]]], dtype=float32)
+    """
+    for axis, place in zip((-3, -2, -1), places, strict=True):
+        low = place.astype(np.int64)
+        high = np.minimum(low + 1, block.shape[axis] - 1)
+        part = (place - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in (-3, -2, -1)])
+        block = block.take(low, axis=axis) * (1 - part) + block.take(high, axis=axis) * part
+    return block
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

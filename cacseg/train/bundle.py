@@ -1,13 +1,14 @@
 """What a release says of itself: metadata in the form of a MONAI bundle."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from cacseg.infer.bifurcation import ARTERIES, BLOCK, PRIOR
 from cacseg.infer.closeup import CHANNELS as CLOSE_CHANNELS
 from cacseg.infer.closeup import FACTS, OWNERS, PATCH
 from cacseg.infer.grid import AIR_HU, CHANNELS, HEART_GRID, HIGHEST_HU, NARROW_GRIDS, SCOUT_GRID, WIDTH_STEP
@@ -22,8 +23,16 @@ CALCIUM_FILE: Final = "calcium.onnx"
 SCOUT_FILE: Final = "scout.onnx"
 WEIGHTS_FILE: Final = "weights.pt"
 """Weights in PyTorch's form, for fine-tuning; inference never opens it."""
-CLOSEUP_FILE: Final = "closeup.onnx"
-CLOSEUP_WEIGHTS_FILE: Final = "closeup.pt"
+
+
+def onnx_name(network: str) -> str:
+    """File of a network."""
+    return f"{network}.onnx"
+
+
+def weights_name(network: str) -> str:
+    """File of the weights of a network beside the first one."""
+    return f"{network}.pt"
 
 
 def release_metadata(
@@ -45,9 +54,9 @@ def release_metadata(
     """
     networks = {"calcium": CALCIUM_FILE, "scout": SCOUT_FILE}
     weights = [WEIGHTS_FILE]
-    if "closeup" in settings:
-        networks["closeup"] = CLOSEUP_FILE
-        weights.append(CLOSEUP_WEIGHTS_FILE)
+    beside = [network for network in FORMATS if network in settings]
+    networks |= {network: onnx_name(network) for network in beside}
+    weights += [weights_name(network) for network in beside]
     files = (*networks.values(), *weights)
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
@@ -66,7 +75,7 @@ def release_metadata(
         "data_type": "procedural digital patients; no patient",
         "intended_use": "Research. Not a medical device; not for diagnosis.",
         **_data_formats(),
-        **(closeup_format() if "closeup" in settings else {}),
+        **{key: value for network in beside for key, value in FORMATS[network]().items()},
         "cacseg": {
             "format_version": FORMAT_VERSION,
             "files": networks,
@@ -126,6 +135,29 @@ def closeup_format() -> dict[str, Any]:
             "outputs": {"change": _tensor("probabilities", OWNERS, alone)},
         }
     }
+
+
+def bifurcation_format() -> dict[str, Any]:
+    """Describe the tensors of the third network."""
+    (slices, rows, columns), (slice_mm, row_mm, column_mm) = BLOCK.shape, BLOCK.spacing_mm
+    block: _Cells = (BLOCK.shape, BLOCK.spacing_mm)
+    half: _Cells = ((slices, rows // 2, columns // 2), (slice_mm, 2 * row_mm, 2 * column_mm))
+    return {
+        "bifurcation_data_format": {
+            "inputs": {
+                "cells": {**_tensor("hounsfield", CHANNELS, block, [AIR_HU, HIGHEST_HU]), "is_patch_data": True},
+                "prior": {**_tensor("probabilities", PRIOR, half, [0.0, 1.0]), "is_patch_data": True},
+            },
+            "outputs": {"artery": _tensor("labels", [label.name for label in ARTERIES], block)},
+        }
+    }
+
+
+FORMATS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
+    "closeup": closeup_format,
+    "bifurcation": bifurcation_format,
+}
+"""What the metadata say of the tensors of each network beside the first one."""
 
 
 def _tensor(form: str, channels: Sequence[str], cells: _Cells, value_range: Sequence[float] = ()) -> dict[str, Any]:

@@ -1,45 +1,31 @@
-"""Training of the second network: pieces in memory, drawn by what is at stake, and a loop that resumes."""
+"""What the second network learns from: pieces in memory, drawn by what is at stake."""
 
-import csv
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Final
-from zlib import crc32
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from cacseg.cli.streams import say
 from cacseg.errors import UsageError
 from cacseg.models import CloseupNet
-from cacseg.train.record import environment
+from cacseg.train.loop import CPU, Settings, kept_for_validation, train
 from cacseg.train.sources import samples_in
-
-VALIDATION_EVERY: Final = 6
-"""One patient in so many is kept for validation, by the name of the file: a cache may grow between runs."""
 
 CLIPPED_WEIGHT: Final = 6.0
 
-CPU: Final = torch.device("cpu")
 
-
-@dataclass(frozen=True, slots=True)
-class CloseupSettings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseupSettings(Settings):
     """How the second network is trained.
 
     Parameters
     ----------
-    steps, batch_size, learning_rate, weight_decay, averaging : AdamW under a one-cycle schedule; what is kept is a
-        moving average of the weights.
     score_weight : of a piece grows with the root of its score over this, up to 3.
     healthy_weight : added where any coronary calcium would be false.
     certain_share : how often a piece that the first network gets right is drawn against one that it gets wrong.
@@ -47,16 +33,10 @@ class CloseupSettings:
         Crowded patients teach what a stent looks like, but not how rarely one is met.
     """
 
-    steps: int = 3000
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    averaging: float = 0.99
     score_weight: float = 8.0
     healthy_weight: float = 0.5
     certain_share: float = 0.15
     weights: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
 
 
 class CloseupData:
@@ -126,20 +106,30 @@ class CloseupData:
         either = -(truth[:, 1] * given[:, 1] + (1 - truth[:, 1]) * rest)
         return torch.where(self.known[places], whole, either)
 
+    @property
+    def size(self) -> int:
+        """How many pieces there are to train on."""
+        return int(self.training.size)
 
-def kept_for_validation(names: Sequence[str]) -> NDArray[np.bool_]:
-    """Tell which files are kept for validation: the same ones however many others there are, and always one.
+    def loss_of_batch(self, net: torch.nn.Module, rng: np.random.Generator, size: int) -> Tensor:
+        """Draw and vary so many pieces and give the loss."""
+        places, patches, importance = self.batch(rng, size)
+        return (self.loss(places, net(patches, self.facts[places])) * importance).mean()
 
-    Examples
-    --------
-    >>> kept_for_validation(["0.npz", "1.npz", "5.npz"]).tolist()
-    [True, False, True]
-    >>> kept_for_validation(["2.npz", "1.npz"]).tolist()
-    [True, False]
-    """
-    digests = np.array([crc32(name.encode()) for name in names])
-    kept = digests % VALIDATION_EVERY == 0
-    return kept if kept.any() else digests == digests.min()
+    def validated(self, net: torch.nn.Module) -> dict[str, float]:
+        """Measure the loss and the score that would be false or missed if each piece got its likeliest owner."""
+        changes = [net(self.patches(places), self.facts[places]) for places in _chunks(self.validation, self.hu.device)]
+        change, places = torch.cat(changes), torch.from_numpy(self.validation).to(self.hu.device)
+        weighted = float((self.loss(places, change) * self.weight[places]).mean())
+        before = float((self.loss(places, torch.zeros_like(change)) * self.weight[places]).mean())
+        logits = torch.log(self.probability[places].clamp_min(1e-4))
+        agatston, coronary = self.agatston[places], self.truth[places][:, 1]
+        measured = {"loss": weighted, "loss_before": before, "score": float(agatston @ coronary)}
+        for name, given in (("", logits + change), ("_before", logits)):
+            found = (given.argmax(1) == 1).float()
+            measured[f"false{name}"] = float((agatston * found) @ (1 - coronary))
+            measured[f"missed{name}"] = float((agatston * (1 - found)) @ coronary)
+        return {name: round(value, 4) for name, value in measured.items()}
 
 
 def varied(patches: Tensor, rng: np.random.Generator) -> Tensor:
@@ -183,91 +173,12 @@ def fit(
     ------
     UsageError : ``folder`` holds too little, or ``run`` a run of another length.
     """
-    torch.manual_seed(settings.seed)
     data = CloseupData(folder, settings, device)
+    torch.manual_seed(settings.seed)
     net = CloseupNet().to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    if start_from is not None:
-        net.load_state_dict(torch.load(start_from, weights_only=True)["state_dict"])
-    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging), use_buffers=True)
-    optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.1
-    )
-    parts = {"net": net, "averaged": averaged, "optimiser": optimiser, "schedule": schedule}
-    state, first = run / "state.pt", 0
-    run.mkdir(parents=True, exist_ok=True)
-    if state.exists():
-        stored = torch.load(state, map_location=CPU, weights_only=True)
-        planned = stored["schedule"]["total_steps"]
-        if planned != settings.steps:
-            raise UsageError(f"{run} holds a run of {planned} steps; ask for as many, or name another folder.")
-        for name, part in parts.items():
-            part.load_state_dict(stored[name])
-        torch.set_rng_state(stored["chance"])
-        first = stored["step"]
-        say(f"Going on after step {first}.")
-    start = perf_counter()
-    for step in range(first, settings.steps):
-        places, patches, importance = data.batch(np.random.default_rng([settings.seed, step]), settings.batch_size)
-        loss = (data.loss(places, net(patches, data.facts[places])) * importance).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-        optimiser.step()
-        schedule.step()
-        averaged.update_parameters(net)
-        done = step + 1
-        if done % validate_every == 0 or done == settings.steps:
-            found = {"step": done, "train_loss": round(float(loss.detach()), 4), **validated(averaged.module, data)}
-            _log(run / "metrics.csv", found)
-            say(f"{json.dumps(found)} after {perf_counter() - start:.0f} s")
-            saved = {name: part.state_dict() for name, part in parts.items()}
-            torch.save({**saved, "chance": torch.get_rng_state(), "step": done}, state.with_suffix(".part"))
-            state.with_suffix(".part").replace(state)
-    made = {
-        "settings": asdict(settings),
-        "start_from": None if start_from is None else hashlib.sha256(start_from.read_bytes()).hexdigest(),
-        "pieces": int(data.training.size),
-        "git_commit": environment()["git_commit"],
-        "torch": str(torch.__version__),
-    }
-    torch.save({"state_dict": lightened(averaged.module.cpu().state_dict()), "made": made}, run / "closeup.pt")
-    return run / "closeup.pt"
-
-
-def lightened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Round what layers multiply with to half precision, for a file of half the size; biases and norms stay."""
-    return {name: value.half() if value.dim() > 1 else value for name, value in weights.items()}
-
-
-def validated(net: torch.nn.Module, data: CloseupData) -> dict[str, float]:
-    """Measure the loss and the score that would be false or missed if each piece got its likeliest owner."""
-    net.eval()
-    with torch.no_grad():
-        changes = [net(data.patches(places), data.facts[places]) for places in _chunks(data.validation, data.hu.device)]
-    net.train()
-    change, places = torch.cat(changes), torch.from_numpy(data.validation).to(data.hu.device)
-    weighted = float((data.loss(places, change) * data.weight[places]).mean())
-    before = float((data.loss(places, torch.zeros_like(change)) * data.weight[places]).mean())
-    logits = torch.log(data.probability[places].clamp_min(1e-4))
-    agatston, coronary = data.agatston[places], data.truth[places][:, 1]
-    measured = {"loss": weighted, "loss_before": before, "score": float(agatston @ coronary)}
-    for name, given in (("", logits + change), ("_before", logits)):
-        found = (given.argmax(1) == 1).float()
-        measured[f"false{name}"] = float((agatston * found) @ (1 - coronary))
-        measured[f"missed{name}"] = float((agatston * (1 - found)) @ coronary)
-    return {name: round(value, 4) for name, value in measured.items()}
+    return train(net, data, run, "closeup", settings, validate_every, start_from)
 
 
 def _chunks(places: NDArray[np.int64], device: torch.device, size: int = 64) -> Iterator[Tensor]:
     for first in range(0, places.size, size):
         yield torch.from_numpy(places[first : first + size]).to(device)
-
-
-def _log(path: Path, row: Mapping[str, float]) -> None:
-    fresh = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, row.keys(), lineterminator="\n")
-        if fresh:
-            table.writeheader()
-        table.writerow(row)

@@ -1,28 +1,24 @@
 """From a checkpoint to a release: ONNX files, compared with PyTorch, and their metadata.
 
-A release holds the calcium network, the scout and, once ``put_closeup`` has put it there, the network that looks at
-each component closely.
+A release holds the calcium network, the scout and, once ``cacseg.train.beside.put`` has put them there, those that look
+again.
 """
 
 import argparse
 import hashlib
 import json
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from cacseg.cli.options import positive, proportion
 from cacseg.cli.streams import say
 from cacseg.errors import CacsegError, UsageError
-from cacseg.infer.closeup import CHANNELS, FACTS, PATCH
-from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.decide import Decision
 from cacseg.infer.grid import (
     HEART_GRID,
@@ -30,34 +26,16 @@ from cacseg.infer.grid import (
     WIDTH_STEP,
 )
 from cacseg.infer.release import DEFAULT_RELEASE, METADATA, load_release
-from cacseg.models import CalciumNet, CloseupNet, ScoutNet
+from cacseg.models import CalciumNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
-from cacseg.train.bundle import (
-    CALCIUM_FILE,
-    CLOSEUP_FILE,
-    CLOSEUP_WEIGHTS_FILE,
-    OPSET,
-    SCOUT_FILE,
-    WEIGHTS_FILE,
-    closeup_format,
-    release_metadata,
-)
+from cacseg.train.beside import BESIDE, LARGEST_DIFFERENCE, take
+from cacseg.train.bundle import CALCIUM_FILE, SCOUT_FILE, WEIGHTS_FILE, release_metadata
 from cacseg.train.module import CalciumModule
-from cacseg.train.parity import (
-    FIRST_SEED,
-    TorchSession,
-    closeup_difference,
-    compare_logits,
-    compare_scores,
-    digital_patients,
-    in_torch,
-)
+from cacseg.train.onnx_file import changelog_with, write_metadata, write_onnx
+from cacseg.train.parity import FIRST_SEED, compare_logits, compare_scores, digital_patients, in_torch
 
 ARCHITECTURE: Final = ("channels", "strides", "residual_units", "feature_channels", "head_channels")
 """Settings of ``CalciumModule`` that say how the network is built."""
-
-LARGEST_DIFFERENCE: Final = 2e-3
-"""Logits of ONNX Runtime and PyTorch in float32 may differ by this much, relative to their largest size."""
 
 
 class ServedCalcium(nn.Module):
@@ -139,7 +117,7 @@ def settings_of(source: Path | None) -> dict[str, Any]:
 
     Returns
     -------
-    ``decision`` and, where the release has them, ``shifts_mm`` and ``closeup``, how its second network was made.
+    ``decision`` and, where the release has them, ``shifts_mm`` and how each network of ``BESIDE`` was made.
 
     Raises
     ------
@@ -156,7 +134,7 @@ def settings_of(source: Path | None) -> dict[str, Any]:
             f"{path} gives no settings of the decision ({error!r}). Give the folder or the {METADATA} of a release "
             "made by this cacseg."
         ) from error
-    return settings | {name: block[name] for name in ("shifts_mm", "closeup") if name in block}
+    return settings | {name: block[name] for name in ("shifts_mm", *BESIDE) if name in block}
 
 
 def export(
@@ -197,20 +175,21 @@ def export(
     net, scout, run = load_networks(checkpoint, mixed_with, share)
     source = decision_source(folder, decision)
     settings = settings_of(source)
-    changelog = _changelog(folder, release_version)
+    changelog = changelog_with(folder, release_version)
     calcium, heart = ServedCalcium(net), ServedHeart(scout)
     folder.mkdir(parents=True, exist_ok=True)
     widths = {axis: WIDTH_STEP * torch.export.Dim(name, min=2, max=16) for axis, name in ((3, "rows"), (4, "columns"))}
     cells = torch.zeros(2, 3, *HEART_GRID.shape)
-    _write_onnx(calcium, {"cells": cells}, ["calcium", "territory"], folder / CALCIUM_FILE, widths)
-    _write_onnx(heart, {"cells": torch.zeros(2, 1, *SCOUT_GRID.shape)}, ["heart"], folder / SCOUT_FILE)
+    write_onnx(calcium, {"cells": cells}, ["calcium", "territory"], folder / CALCIUM_FILE, widths)
+    write_onnx(heart, {"cells": torch.zeros(2, 1, *SCOUT_GRID.shape)}, ["heart"], folder / SCOUT_FILE)
     weights = {f"net.{k}": v for k, v in net.state_dict().items()}
     weights |= {f"scout.{k}": v for k, v in scout.state_dict().items()}
     torch.save({"state_dict": weights}, folder / WEIGHTS_FILE)
-    if source is not None and "closeup" in settings:
-        _take_closeup(source if source.is_dir() else source.parent, folder)
+    for beside in BESIDE:
+        if source is not None and beside in settings:
+            take(beside, source if source.is_dir() else source.parent, folder)
     metadata = release_metadata(folder, name, release_version, settings, run, changelog)
-    _write_metadata(folder, metadata)
+    write_metadata(folder, metadata)
     release = load_release(folder)
     in_pytorch = in_torch(release, calcium, heart)
     parity = {
@@ -219,7 +198,7 @@ def export(
         "first_seed": FIRST_SEED,
     }
     metadata["cacseg"]["parity"] = parity
-    _write_metadata(folder, metadata)
+    write_metadata(folder, metadata)
     if max(parity["largest_relative_difference"], parity["largest_relative_territory_difference"]) > LARGEST_DIFFERENCE:
         raise CacsegError(
             f"The exported network differs from PyTorch: {parity}; expected at most {LARGEST_DIFFERENCE} of the "
@@ -231,121 +210,6 @@ def export(
             "Export with another torch or opset."
         )
     return parity
-
-
-def _write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
-    (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-
-
-def _changelog(folder: Path, release_version: str) -> dict[str, str]:
-    """Add a version to what the release in a folder says of earlier ones."""
-    path = folder / METADATA
-    try:
-        earlier = json.loads(path.read_text(encoding="utf-8")).get("changelog", {}) if path.is_file() else {}
-    except ValueError as error:
-        raise UsageError(f"{path} cannot be read ({error}); remove it or export into another folder.") from error
-    return {release_version: "see README.md"} | earlier
-
-
-def _write_onnx(
-    net: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str], path: Path, free: Mapping[int, Any] | None = None
-) -> None:
-    """Export with a dynamic batch and, if given, other free axes of every input."""
-    net.eval()
-    dynamic = {0: torch.export.Dim("batch", min=1, max=16), **(free or {})}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            net,
-            tuple(inputs.values()),
-            input_names=list(inputs),
-            output_names=outputs,
-            opset_version=OPSET,
-            dynamic_shapes=(dynamic,) * len(inputs),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    model = without_traces(program.model_proto)
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def put_closeup(weights: Path, folder: Path, release_version: str, patients: int = 2) -> dict[str, Any]:
-    """Put a trained second network into a release, beside its first one.
-
-    Parameters
-    ----------
-    weights : ``closeup.pt`` of ``cacseg.train.closeup.fit``.
-    folder : of the release; an earlier second network in it is replaced.
-    release_version : that the release has from now on.
-    patients : number of digital patients whose final scores are compared with PyTorch.
-
-    Returns
-    -------
-    The comparison, as the metadata hold it under ``closeup``.
-
-    Raises
-    ------
-    CacsegError : ONNX Runtime and PyTorch disagree; the release is written, with the comparison in its metadata.
-    UsageError : there are no such weights, or the folder holds no release.
-    """
-    if not weights.is_file() or not (folder / METADATA).is_file():
-        raise UsageError(f"Expected weights {weights} and a release in {folder}; one is not there.")
-    stored = torch.load(weights, map_location="cpu", weights_only=True)
-    net = CloseupNet()
-    net.load_state_dict(stored["state_dict"])
-    example = {"patches": torch.zeros(2, len(CHANNELS), *PATCH.shape), "facts": torch.zeros(2, len(FACTS))}
-    _write_onnx(net, example, ["change"], folder / CLOSEUP_FILE)
-    if weights.resolve() != (folder / CLOSEUP_WEIGHTS_FILE).resolve():
-        shutil.copyfile(weights, folder / CLOSEUP_WEIGHTS_FILE)
-    metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-    block = metadata["cacseg"]
-    metadata["version"] = release_version
-    metadata["changelog"] = {release_version: "see README.md"} | metadata["changelog"]
-    metadata |= closeup_format()
-    block["files"]["closeup"] = CLOSEUP_FILE
-    for name in (CLOSEUP_FILE, CLOSEUP_WEIGHTS_FILE):
-        block["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        block["size_bytes"][name] = (folder / name).stat().st_size
-    block["closeup"] = {**closeup_form(), "made": stored["made"]}
-    _write_metadata(folder, metadata)
-    release = load_release(folder)
-    in_pytorch = replace(release, closeup_session=TorchSession(net, ("change",)))
-    parity = {
-        "largest_difference": closeup_difference(in_pytorch, release),
-        **compare_scores(in_pytorch, release, digital_patients(patients)),
-        "first_seed": FIRST_SEED,
-    }
-    block["closeup"]["parity"] = parity
-    _write_metadata(folder, metadata)
-    if parity["largest_difference"] > LARGEST_DIFFERENCE or parity["scores_changed"]:
-        raise CacsegError(
-            f"The exported second network differs from PyTorch: {parity}; expected at most {LARGEST_DIFFERENCE} of a "
-            "logit and the same scores. Export with another torch or opset."
-        )
-    return parity
-
-
-def _take_closeup(source: Path, folder: Path) -> None:
-    """Copy the second network of a release."""
-    for name in (CLOSEUP_FILE, CLOSEUP_WEIGHTS_FILE):
-        if source.resolve() != folder.resolve():
-            shutil.copyfile(source / name, folder / name)
-
-
-def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Copy a model without what the exporter writes about its making: stack traces with paths of the machine."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    graph = bare.graph
-    parts = [bare, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]
-    for function in bare.functions:
-        parts += [function, *function.node]
-    for part in parts:
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
-    return bare
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,6 @@ from torch import nn
 
 from cacseg.findings import refused
 from cacseg.infer.assign import assign
-from cacseg.infer.closeup import CHANNELS, FACTS, PATCH
 from cacseg.infer.grid import HEART_GRID, NARROW_GRIDS, SCOUT_GRID
 from cacseg.infer.release import Release
 from cacseg.scoring import RULES, score
@@ -144,23 +143,6 @@ def compare_logits(expected: Release, found: Release, samples: Path | None, volu
         "largest_heart_difference": heart,
         "on": "random HU" if samples is None else "cached samples",
     }
-
-
-def closeup_difference(expected: Release, found: Release, components: int = 20) -> float:
-    """Run both second networks on random components; gives the largest difference of a logit."""
-    rng = np.random.default_rng(0)
-    largest = 0.0
-    for _ in range(components):
-        patches = rng.uniform(-200, 1500, (1, len(CHANNELS), *PATCH.shape)).astype(np.float32)
-        patches[:, 1:] = patches[:, :1] > 130
-        given = {"patches": patches, "facts": rng.normal(0, 1, (1, len(FACTS))).astype(np.float32)}
-        answers = [
-            each.closeup_session.run(["change"], given)[0]
-            for each in (expected, found)
-            if each.closeup_session is not None
-        ]
-        largest = max(largest, float(np.abs(answers[0] - answers[-1]).max()))
-    return largest
 
 
 def _volumes(samples: Path | None, count: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -263,16 +263,19 @@ def at_cells(volume: Volume, affine: NDArray[np.float64], shape: tuple[int, int,
 
 
 def nearest_artery(
-    branches: tuple[Branch, ...], affine: NDArray[np.float64], shape: tuple[int, int, int]
+    branches: tuple[Branch, ...],
+    affine: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    within_mm: float = TERRITORY_MM,
 ) -> NDArray[np.uint8]:
-    """Artery (1 LM to 4 RCA) whose centre line passes within ``TERRITORY_MM`` of a cell, nearest first; else 0."""
+    """Artery (1 LM to 4 RCA) whose centre line passes within ``within_mm`` of a cell, nearest first; else 0."""
     points = np.concatenate([branch.points_lps_mm for branch in branches])
     vessel = np.concatenate([np.full(len(branch.points_lps_mm), int(branch.vessel)) for branch in branches])
     indices = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1).reshape(-1, 3)
     world = indices @ affine[:3, :3].T + affine[:3, 3]
-    low, high = points.min(axis=0) - TERRITORY_MM, points.max(axis=0) + TERRITORY_MM
+    low, high = points.min(axis=0) - within_mm, points.max(axis=0) + within_mm
     near = ((world >= low) & (world <= high)).all(axis=1)
-    _, which = cKDTree(points).query(world[near], distance_upper_bound=TERRITORY_MM)
+    _, which = cKDTree(points).query(world[near], distance_upper_bound=within_mm)
     result = np.zeros(len(indices), np.uint8)
     result[near] = np.append(vessel, 0)[which]
     return result.reshape(shape)

@@ -16,8 +16,9 @@ from cacseg.infer import Release, load_release
 from cacseg.infer.closeup import BATCH
 from cacseg.infer.kserve import served_name
 
-LARGEST_BATCH: Final = {"calcium": 4, "scout": 4, "closeup": BATCH}
-"""Windows that may go through a network together where several clients ask; components that one client sends."""
+LARGEST_BATCH: Final = {"calcium": 4, "scout": 4, "closeup": BATCH, "bifurcation": 4}
+"""Windows and blocks that may go through a network together where several clients ask; components that one client
+sends."""
 
 TYPES: Final = {"tensor(float)": "TYPE_FP32"}
 KINDS: Final = {"cpu": "KIND_CPU", "gpu": "KIND_GPU"}

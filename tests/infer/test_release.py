@@ -12,6 +12,7 @@ import pytest
 import cacseg
 from cacseg.errors import ReleaseError
 from cacseg.infer import load_release, releases_dir
+from cacseg.infer.bifurcation import describe as bifurcation_form
 from cacseg.infer.closeup import describe as closeup_form
 from cacseg.infer.grid import HEART_GRID
 
@@ -89,13 +90,24 @@ def test_other_channels_are_refused(copied: Path) -> None:
         load_release(copied)
 
 
-def test_a_second_network_of_another_form_is_refused(copied: Path) -> None:
+@pytest.mark.parametrize(
+    ("network", "ordinal", "form", "changed", "every"),
+    [
+        ("closeup", "second", closeup_form(), "facts", "patch, piece_mm, owners, facts"),
+        ("bifurcation", "third", bifurcation_form(), "prior", "block, prior, arteries"),
+    ],
+)
+def test_a_network_beside_the_first_of_another_form_is_refused(
+    copied: Path, network: str, ordinal: str, form: dict, changed: str, every: str
+) -> None:
     files = json.loads((copied / "metadata.json").read_text())["cacseg"]["files"]
-    edit(copied, files={**files, "closeup": "closeup.onnx"}, closeup={**closeup_form(), "facts": ["noise"]})
-    with pytest.raises(ReleaseError, match=r"trained on pieces of another form \(facts differ\)"):
+    edit(copied, files={**files, network: f"{network}.onnx"}, **{network: {**form, changed: ["noise"]}})
+    with pytest.raises(
+        ReleaseError, match=rf"{ordinal} network was trained on cells of another form \({changed} differ"
+    ):
         load_release(copied)
-    edit(copied, closeup={})
-    with pytest.raises(ReleaseError, match="patch, piece_mm, owners, facts"):
+    edit(copied, **{network: {}})
+    with pytest.raises(ReleaseError, match=every):
         load_release(copied)
 
 

@@ -18,9 +18,10 @@ from cacseg.infer.grid import axial_view
 from cacseg.models import CloseupNet
 from cacseg.models.closeup import LARGEST_CHANGE
 from cacseg.train import closeup as module
+from cacseg.train.beside import put
 from cacseg.train.closeup import CloseupData, CloseupSettings, fit, varied
 from cacseg.train.closeup_sample import MIX, CloseupSample, closeup_sample, patient, save_closeups
-from cacseg.train.export import decision_source, export, put_closeup
+from cacseg.train.export import decision_source, export
 from cacseg.vessels import Label
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -293,7 +294,7 @@ def release_with_one(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("releases") / "two"
     shutil.copytree(SHIPPED, path)
     weights = fit(folder, tmp_path_factory.mktemp("run"), SHORT)
-    put_closeup(weights, path, "9.1.0", patients=1)
+    put("closeup", weights, path, "9.1.0", patients=1)
     return path
 
 
@@ -336,4 +337,4 @@ def test_an_export_keeps_the_second_network_of_its_source(release_with_one: Path
 
 def test_weights_or_a_release_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one is not there"):
-        put_closeup(tmp_path / "closeup.pt", SHIPPED, "1.0.0")
+        put("closeup", tmp_path / "closeup.pt", SHIPPED, "1.0.0")

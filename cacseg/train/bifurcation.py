@@ -1,0 +1,252 @@
+"""What the third network learns from: blocks around the left main artery, moved, turned and varied."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cacseg.errors import UsageError
+from cacseg.infer.bifurcation import ARTERIES, BLOCK
+from cacseg.models import BifurcationNet
+from cacseg.train.bifurcation_sample import CACHED_BLOCK, MARGIN_CELLS
+from cacseg.train.loop import CPU, Settings, kept_for_validation, train
+from cacseg.train.sources import samples_in
+
+MOVES: Final = tuple(zip(MARGIN_CELLS, (1, 2, 2), strict=True))
+"""Cells by which a block may move either way along each axis, and in which steps."""
+
+TURNED_SHARE: Final = 0.5
+UNTOLD_SHARE: Final = 0.1
+NOISY_SHARE: Final = 0.3
+
+
+Blocks = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Cells, prior, and the targets of calcium and along the arteries; see ``BifurcationData.block``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BifurcationSettings(Settings):
+    """How the third network is trained.
+
+    Parameters
+    ----------
+    calcium_weight : of the calcified cells against the cells along the centre lines.
+    """
+
+    steps: int = 4000
+    batch_size: int = 8
+    learning_rate: float = 1.5e-3
+    averaging: float = 0.995
+    calcium_weight: float = 2.0
+
+
+class BifurcationData:
+    """All blocks of a folder in memory.
+
+    Parameters
+    ----------
+    folder : of ``save_bifurcation`` files; every ``VALIDATION_EVERY``-th of them is for validation.
+    settings : say how much calcium counts.
+    device : that the network runs on.
+
+    Raises
+    ------
+    UsageError : the folder holds none, or too few to keep some for validation.
+    """
+
+    def __init__(self, folder: Path, settings: BifurcationSettings, device: torch.device = CPU) -> None:
+        files = samples_in(folder)
+        with ThreadPoolExecutor() as pool:
+            self.blocks = list(pool.map(lambda file: dict(np.load(file)), files))
+        kept = kept_for_validation([file.name for file in files])
+        self.training, self.validation = np.flatnonzero(~kept), np.flatnonzero(kept)
+        if not self.training.size or not self.validation.size:
+            raise UsageError(f"{folder} holds {len(files)} scans; more are needed to train on and to validate on.")
+        self.settings, self.device = settings, device
+
+    @property
+    def size(self) -> int:
+        """How many scans there are to train on."""
+        return int(self.training.size)
+
+    def loss_of_batch(self, net: nn.Module, rng: np.random.Generator, size: int) -> Tensor:
+        """Draw and vary so many blocks and give the loss."""
+        drawn = []
+        for place in rng.choice(self.training, size):
+            first = [step * int(rng.integers(2 * margin // step + 1)) for margin, step in MOVES]
+            drawn.append(self.block(int(place), first))
+        cells, prior, calcium, artery = varied(*_stacked(drawn), rng)
+        return self.loss(said(net, cells, prior, self.device), cells, calcium, artery)
+
+    def block(self, place: int, first: Sequence[int]) -> Blocks:
+        """Cut a block out of a cached one.
+
+        Parameters
+        ----------
+        place : of the scan in the folder.
+        first : slice, row and column of the block in the cached one; even row and column.
+
+        Returns
+        -------
+        cells : (3, 16, 80, 80) and prior (10, 16, 40, 40) float32, as the network takes them.
+        calcium, artery : (16, 80, 80) uint8 targets.
+        """
+        stored = self.blocks[place]
+        whole = np.zeros((3, *CACHED_BLOCK.shape), np.float32)
+        whole[0] = stored["hu"]
+        target = np.zeros(CACHED_BLOCK.shape, np.uint8)
+        for flat, name in ((whole[1], "fraction"), (whole[2], "excess"), (target, "calcium")):
+            flat.reshape(-1)[stored["at"]] = stored[name]
+        window = tuple(slice(a, a + n) for a, n in zip(first, BLOCK.shape, strict=True))
+        half = (window[0], *(slice(each.start // 2, each.stop // 2) for each in window[1:]))
+        return (
+            torch.from_numpy(whole[:, *window]),
+            torch.from_numpy(stored["prior"][:, *half].astype(np.float32)),
+            torch.from_numpy(target[window]),
+            torch.from_numpy(stored["artery"][window]),
+        )
+
+    def loss(self, logits: Tensor, cells: Tensor, calcium: Tensor, artery: Tensor) -> Tensor:
+        """Cross-entropy with the arteries that each target allows: along centre lines, and weightier of calcium."""
+        given = functional.log_softmax(logits, 1)
+        total = torch.zeros((), device=logits.device)
+        for target, weight, share in (
+            (artery, (artery > 0).float(), 1.0),
+            (calcium, (calcium > 0) * cells[:, 1], self.settings.calcium_weight),
+        ):
+            wrong = -torch.logsumexp(given.masked_fill(~allowed(target), -30.0), 1)
+            total = total + share * (wrong * weight).sum() / weight.sum().clamp_min(1.0)
+        return total
+
+    def validated(self, net: nn.Module) -> dict[str, float]:
+        """Measure the loss and the share of cells that get their artery, of the third network and of the first."""
+        losses, hit, found, true, right, count = [], np.zeros((2, 3)), np.zeros((2, 3)), np.zeros(3), 0.0, 0.0
+        for cells, prior, calcium, artery in self._chunks():
+            logits = said(net, cells, prior, self.device)
+            losses.append(float(self.loss(logits, cells, calcium, artery)))
+            before = torch.log(prior[:, 1:4] + 1e-3) + torch.log(prior[:, 5:8] + 1e-3)
+            before = functional.interpolate(before, scale_factor=(1, 2, 2))
+            weight = cells[:, 1]
+            for row, each in enumerate((logits, before)):
+                says = each.argmax(1)
+                for artery_number in range(len(ARTERIES)):
+                    mine = calcium == 1 << artery_number
+                    says_it = (says == artery_number) & (calcium > 0)
+                    hit[row, artery_number] += float((weight * (mine & says_it)).sum())
+                    found[row, artery_number] += float((weight * says_it).sum())
+                    true[artery_number] += float((weight * mine).sum()) if row == 0 else 0.0
+            dense = artery > 0
+            right += float((allowed(artery).gather(1, logits.argmax(1, keepdim=True))[:, 0] & dense).sum())
+            count += float(dense.sum())
+        measured = {"loss": float(np.mean(losses)), "along_centre_lines": right / max(count, 1.0)}
+        for row, name in enumerate(("", "_before")):
+            measured[f"calcium{name}"] = float(hit[row].sum() / max(true.sum(), 1e-6))
+            for label, f1 in zip(ARTERIES, 2 * hit[row] / np.maximum(found[row] + true, 1e-6), strict=True):
+                measured[f"f1_{label.name}{name}"] = float(f1)
+        return {name: round(value, 4) for name, value in measured.items()}
+
+    def _chunks(self, size: int = 8) -> Iterator[Blocks]:
+        for first in range(0, self.validation.size, size):
+            chosen = self.validation[first : first + size]
+            yield _stacked([self.block(int(place), MARGIN_CELLS) for place in chosen])
+
+
+def _stacked(blocks: Sequence[Blocks]) -> Blocks:
+    cells, prior, calcium, artery = (torch.stack(each) for each in zip(*blocks, strict=True))
+    return cells, prior, calcium, artery
+
+
+def said(net: nn.Module, cells: Tensor, prior: Tensor, device: torch.device) -> Tensor:
+    """Run a network on its device, in bfloat16 where it can; logits are float32 and come back."""
+    with torch.autocast(device.type, torch.bfloat16):
+        logits: Tensor = net(cells.to(device), prior.to(device))
+    return logits.float().cpu()
+
+
+def allowed(target: Tensor) -> Tensor:
+    """Spread (n, ...) sets of arteries over a second axis, (n, 3, ...) bool.
+
+    Examples
+    --------
+    >>> allowed(torch.tensor([[0b011, 0b100]], dtype=torch.uint8)).int().tolist()
+    [[[1, 0], [1, 0], [0, 1]]]
+    """
+    return torch.stack([(target & (1 << place)) > 0 for place in range(len(ARTERIES))], 1)
+
+
+def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: np.random.Generator) -> Blocks:
+    """Turn and scale blocks in the plane, vary HU, density and noise, and keep from some what the first network says.
+
+    Never mirrored: the arteries are told apart by the side they lie on.
+    """
+    n = cells.shape[0]
+
+    def draw(sd: float) -> Tensor:
+        return torch.from_numpy(rng.normal(0, sd, (n, 1, 1, 1)).astype(np.float32))
+
+    turned = torch.from_numpy(rng.random(n) < TURNED_SHARE)
+    if turned.any():
+        some = int(turned.sum())
+        sds = (0.12, 0.06, 0.04)
+        angle, scale, aspect = (torch.from_numpy(rng.normal(0, sd, some).astype(np.float32)) for sd in sds)
+        sine, cosine = torch.sin(angle), torch.cos(angle)
+        wide, tall = torch.exp(scale + aspect), torch.exp(scale - aspect)
+        theta = torch.stack([wide * cosine, -wide * sine, tall * sine, tall * cosine], 1).reshape(some, 2, 2)
+        theta = functional.pad(theta, (0, 1))
+        cells[turned], prior[turned] = (_turned(each[turned], theta, "bilinear") for each in (cells, prior))
+        calcium[turned], artery[turned] = (
+            _turned(each[turned][:, None].float(), theta, "nearest")[:, 0].to(each.dtype) for each in (calcium, artery)
+        )
+    cells[:, 0] = cells[:, 0] * (1 + draw(0.03)) + draw(6.0)
+    cells[:, 2] = cells[:, 2] * torch.exp(draw(0.1))
+    noisy = torch.from_numpy((rng.random((n, 1, 1, 1)) < NOISY_SHARE).astype(np.float32))
+    noise = torch.from_numpy(rng.standard_normal(cells[:, 0].shape, np.float32))
+    cells[:, 0] += noise * noisy * draw(15.0).abs()
+    prior[torch.from_numpy(rng.random(n) < UNTOLD_SHARE)] = 0.0
+    return cells, prior, calcium, artery
+
+
+def _turned(blocks: Tensor, theta: Tensor, mode: str) -> Tensor:
+    """Turn (n, c, slice, row, column) in the plane; edges are held where interpolated, else 0 beyond."""
+    n, c, slices, rows, columns = blocks.shape
+    grid = functional.affine_grid(theta, [n, 1, rows, columns], align_corners=False)
+    beyond = "border" if mode == "bilinear" else "zeros"
+    flat = blocks.reshape(n, c * slices, rows, columns)
+    moved = functional.grid_sample(flat, grid, mode=mode, padding_mode=beyond, align_corners=False)
+    return moved.reshape(blocks.shape)
+
+
+def fit(
+    folder: Path,
+    run: Path,
+    settings: BifurcationSettings,
+    validate_every: int = 500,
+    start_from: Path | None = None,
+    device: torch.device = CPU,
+) -> Path:
+    """Train, going on where a stopped run left off.
+
+    Parameters
+    ----------
+    folder : of samples.
+    run : gets ``bifurcation.pt``, ``state.pt`` and ``metrics.csv``.
+    start_from : ``bifurcation.pt`` of a release or of another run; nothing learned where None.
+
+    Returns
+    -------
+    Path of ``bifurcation.pt``, see ``cacseg.train.loop.train``.
+
+    Raises
+    ------
+    UsageError : ``folder`` holds too little, or ``run`` a run of another length.
+    """
+    data = BifurcationData(folder, settings, device)
+    torch.manual_seed(settings.seed)
+    net = BifurcationNet().to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return train(net, data, run, "bifurcation", settings, validate_every, start_from)
