@@ -190,7 +190,7 @@ def _heart_findings(heart: HeartBox | None, volume: Volume) -> tuple[Finding, ..
 def _calcium_findings(samples: Samples, labels: NDArray[np.uint8], threshold_hu: float) -> tuple[Finding, ...]:
     if samples.candidates == 0:
         message = f"No voxel around the heart reaches {threshold_hu:g} HU."
-        return (Finding("no-candidates", Severity.INFO, message, "None; the score is 0."),)
+        return (Finding("no-candidates", Severity.INFO, message, "Nothing is to be done; the score is 0."),)
     coronary = (labels >= Label.LM) & (labels <= Label.RCA)
     metal: Any = samples.hu[coronary & (samples.hu >= METAL_HU)]
     if metal.size:

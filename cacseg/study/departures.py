@@ -78,7 +78,7 @@ def _thickness(acquisition: Acquisition, increment_mm: float) -> Iterator[Findin
             "thickness-unknown",
             Severity.INFO,
             f"The slice thickness is unknown; slices lie {increment_mm:.2f} mm apart.",
-            "None if the increment is the usual 2.5-3 mm.",
+            "Nothing is to be done if the increment is the usual 2.5-3 mm.",
         )
         low, high, measured, word = *STANDARD_THICKNESS_MM, increment_mm, "increment"
     else:
@@ -98,7 +98,7 @@ def _thickness(acquisition: Acquisition, increment_mm: float) -> Iterator[Findin
             Severity.INFO,
             f"Slices overlap: {thickness:g} mm thick, {increment_mm:.2f} mm apart. The score is corrected by the "
             "increment.",
-            "None; compare with contiguous reconstructions with care.",
+            "Compare with contiguous reconstructions with care.",
         )
     elif increment_mm > (1.0 + OVERLAP_FRACTION) * thickness:
         yield Finding(
@@ -174,7 +174,7 @@ def _noise(acquisition: Acquisition) -> Iterator[Finding]:
             "noise-unknown",
             Severity.INFO,
             "The noise could not be measured: too little homogeneous soft tissue is in the field of view.",
-            "None.",
+            "Nothing is to be done.",
         )
     elif noise > HIGH_NOISE_HU:
         yield Finding(

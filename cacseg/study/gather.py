@@ -102,7 +102,7 @@ def _about_files(listing: Listing, stray: list[str], damaged: list[tuple[str, st
                 "stray-files",
                 Severity.INFO,
                 f"{len(stray)} files hold no images and were left out: {named(sorted(stray))}.",
-                "None.",
+                "Nothing is to be done.",
             )
         )
     if listing.skipped:
@@ -137,7 +137,7 @@ def _about_copies(dropped: Sequence[str], contradicting: Sequence[str]) -> tuple
                 Severity.INFO,
                 f"{len(dropped)} files repeat an object already read (same SOPInstanceUID) and were dropped: "
                 f"{named(dropped)}.",
-                "None.",
+                "Nothing is to be done.",
             )
         )
     if contradicting:

@@ -90,6 +90,6 @@ def _repeated(names: Sequence[str]) -> tuple[Finding, ...]:
             "repeated-slices",
             Severity.INFO,
             f"{len(names)} slices of the series repeat another's position and pixels and were dropped.",
-            "None.",
+            "Nothing is to be done.",
         ),
     )

@@ -43,7 +43,7 @@ _REMARKS: Final = {
         "monochrome1",
         Severity.INFO,
         "The images are stored for inverted display (MONOCHROME1); their Hounsfield units are unaffected.",
-        "None.",
+        "Nothing is to be done.",
     ),
 }
 
