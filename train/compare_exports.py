@@ -28,6 +28,7 @@ from cacseg.infer import load_release
 from cacseg.infer.engine import open_session
 from cacseg.infer.release import Release
 from cacseg.train.augment import example
+from cacseg.train.onnx_file import widened
 from cacseg.train.parity import Difference, VesselScores, described, digital_patients, score_changes, vessel_scores
 from cacseg.train.sample import load
 from cacseg.train.sources import samples_in
@@ -142,10 +143,12 @@ def main() -> None:
     baseline = run(release, source, volumes, patients)
     print(json.dumps(row("fp32", source, baseline, baseline, volumes)), flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        wide = Path(folder) / "fp32.onnx"
+        onnx.save(widened(onnx.load(source)), wide)
         for name, make in (("fp16", fp16), ("int8", int8), ("pruned", pruned)):
             target = Path(folder) / f"{name}.onnx"
             try:
-                make(source, target)
+                make(wide, target)
                 found = run(release, target, volumes, patients)
             except Exception as error:  # each converter has its own failures; they are the result here
                 print(json.dumps({"variant": name, "failed": repr(error)[:200]}), flush=True)

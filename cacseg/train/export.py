@@ -30,6 +30,7 @@ from cacseg.models import CalciumNet, ScoutNet
 from cacseg.models.unet import with_metal_as_other
 from cacseg.train.beside import BESIDE, LARGEST_DIFFERENCE, take
 from cacseg.train.bundle import CALCIUM_FILE, SCOUT_FILE, WEIGHTS_FILE, release_metadata
+from cacseg.train.loop import lightened
 from cacseg.train.module import CalciumModule
 from cacseg.train.onnx_file import changelog_with, write_metadata, write_onnx
 from cacseg.train.parity import FIRST_SEED, compare_logits, compare_scores, digital_patients, in_torch
@@ -66,7 +67,7 @@ class ServedHeart(nn.Module):
 def load_networks(
     checkpoint: Path, mixed_with: Path | None = None, share: float = 0.5
 ) -> tuple[CalciumNet, ScoutNet, Mapping[str, Any]]:
-    """Load both networks, with averaged weights where the run kept an average.
+    """Load both networks, with averaged weights where the run kept an average, ``lightened``.
 
     Parameters
     ----------
@@ -88,6 +89,7 @@ def load_networks(
     if mixed_with is not None:
         module.load_state_dict(_mixed(module.state_dict(), mixed_with, share))
         run["mixed_with"] = {"sha256": hashlib.sha256(mixed_with.read_bytes()).hexdigest(), "share": share}
+    module.load_state_dict(lightened(module.state_dict()))
     module.eval()
     return module.net, module.scout, run
 
@@ -98,7 +100,7 @@ def _mixed(state: Mapping[str, Tensor], path: Path, share: float) -> dict[str, T
     other = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in other.items()}:
         raise UsageError(f"{path} holds weights of networks of another form; give those that training started from.")
-    return {name: torch.lerp(value, other[name], share) for name, value in state.items()}
+    return {name: torch.lerp(value, other[name].to(value.dtype), share) for name, value in state.items()}
 
 
 def decision_source(folder: Path, given: Path | None) -> Path | None:
@@ -184,7 +186,7 @@ def export(
     write_onnx(heart, {"cells": torch.zeros(2, 1, *SCOUT_GRID.shape)}, ["heart"], folder / SCOUT_FILE)
     weights = {f"net.{k}": v for k, v in net.state_dict().items()}
     weights |= {f"scout.{k}": v for k, v in scout.state_dict().items()}
-    torch.save({"state_dict": weights}, folder / WEIGHTS_FILE)
+    torch.save({"state_dict": lightened(weights)}, folder / WEIGHTS_FILE)
     for beside in BESIDE:
         if source is not None and beside in settings:
             take(beside, source if source.is_dir() else source.parent, folder)

@@ -97,3 +97,19 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
+
+
+def widened(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Undo ``halved``, for tools that look for weights in single precision.
+
+    Parameters
+    ----------
+    model : changed and given back.
+    """
+    casts = {node.input[0]: node for node in model.graph.node if node.op_type == "Cast"}
+    for weight in model.graph.initializer:
+        if weight.data_type == TensorProto.FLOAT16 and weight.name in casts:
+            cast = casts[weight.name]
+            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float32), cast.output[0]))
+            model.graph.node.remove(cast)
+    return model

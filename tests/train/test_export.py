@@ -330,7 +330,9 @@ def test_weights_between_two_trainings_are_exported(
     mixing = ["--mixed-with", str(tmp_path / "weights.pt"), "--share", "0.25"]
     assert main([str(checkpoint), str(folder), "--version", "2.0.0", *mixing]) == 0
     written = torch.load(folder / "weights.pt", weights_only=True)["state_dict"]
-    assert all(torch.allclose(written[name], value + 0.25) for name, value in module.state_dict().items())
+    assert all(
+        torch.allclose(written[name].float(), value + 0.25, rtol=1e-3) for name, value in module.state_dict().items()
+    )
     recorded = metadata_of(folder)["cacseg"]["run"]["mixed_with"]
     assert recorded == {"sha256": sha256((tmp_path / "weights.pt").read_bytes()).hexdigest(), "share": 0.25}
 

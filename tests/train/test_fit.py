@@ -18,6 +18,7 @@ from cacseg.train.augment import Augmentation
 from cacseg.train.cli import main
 from cacseg.train.data import SampleData, StepSampler, TrainingExamples
 from cacseg.train.export import export, load_networks
+from cacseg.train.loop import lightened
 from cacseg.train.module import CalciumModule
 from cacseg.train.sources import CachedSamples, samples_in, source_of
 
@@ -175,8 +176,9 @@ def test_a_release_can_be_fine_tuned(finished: Path, cache_dir: Path, tmp_path: 
     export(finished / "checkpoints" / "last.ckpt", folder, name="tiny", volumes=1, patients=1)
     settings = {"channels": [4, 4], "strides": [2], "residual_units": 1, "feature_channels": 4, "head_channels": 4}
     module = CalciumModule(**settings, start_from=str(folder / "weights.pt"))
-    trained = weights(finished / "checkpoints" / "last.ckpt")
-    assert all(torch.equal(value, trained[name]) for name, value in module.state_dict().items())
+    trained = lightened(weights(finished / "checkpoints" / "last.ckpt"))
+    assert all(torch.equal(value, trained[name].float()) for name, value in module.state_dict().items())
+    assert any(value.dtype == torch.float16 for value in trained.values())
 
 
 def test_a_release_holds_the_averaged_weights(finished: Path) -> None:
@@ -188,8 +190,10 @@ def test_a_release_holds_the_averaged_weights(finished: Path) -> None:
             average = stored[0]["state_dict"][f"{prefix}.{name}"]
             for each in stored[1:]:
                 average = 0.5 * average + 0.5 * each["current_model_state"][f"{prefix}.{name}"]
-            assert torch.allclose(value, average, atol=1e-6), name
-    assert any(not torch.allclose(value, last[f"net.{name}"], atol=1e-6) for name, value in net.state_dict().items())
+            assert torch.allclose(value, average, rtol=1e-3, atol=1e-6), name
+    assert any(
+        not torch.allclose(value, last[f"net.{name}"], rtol=1e-2, atol=1e-6) for name, value in net.state_dict().items()
+    )
 
 
 def test_weights_without_a_class_of_metal_start_it_as_other_calcium(finished: Path, tmp_path: Path) -> None:
