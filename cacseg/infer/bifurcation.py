@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cacseg.infer.engine import Session
-from cacseg.infer.grid import CHANNELS, GridInput, GridSpec, model_input
+from cacseg.infer.grid import CHANNELS, GridInput, GridSpec, cell_mapping, model_input
 from cacseg.infer.sampling import Samples, linear, softmax, trilinear
 from cacseg.vessels import Label
 from cacseg.volume import Volume
@@ -33,6 +33,10 @@ PRIOR: Final = (
 
 LEAST_LEFT_MAIN: Final = 0.2
 """Where no cell of the first network's lies near the left main artery with this probability there is nothing to see."""
+
+
+LEAST_OF_THREE: Final = 0.01
+"""A voxel that is less likely calcium of the three is not coronary whatever is shared out, and left alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,20 +68,25 @@ def shared_out(samples: Samples, view: Volume, looks: Sequence[FirstLook], sessi
 
     Returns
     -------
-    Samples : the same voxels; nothing but the shares of ``ARTERIES`` is changed, and none outside ``BLOCK``.
+    Samples : the same voxels; nothing but the shares of ``ARTERIES`` is changed, and none outside ``BLOCK``. Where no
+        voxel in it may be of one of them the network is not asked.
     """
     centre = left_main(view, looks)
     if centre is None:
         return samples
     look, centre_lps_mm = centre
+    to_cell = cell_mapping(view, centre_lps_mm, BLOCK)
+    index = np.unravel_index(samples.voxels, view.shape)
+    at = [to_cell[a, 0] * index[a] + to_cell[a, 1] for a in range(3)]
+    three = slice(ARTERIES[0], ARTERIES[-1] + 1)
+    inside = np.logical_and.reduce([(c > -0.5) & (c < n - 0.5) for c, n in zip(at, BLOCK.shape, strict=True)])
+    inside &= samples.calcium[:, three].sum(axis=1) >= LEAST_OF_THREE
+    if not inside.any():
+        return samples
     block = model_input(view, centre_lps_mm, BLOCK)
     (artery,) = session.run(["artery"], {"cells": block.cells[None], "prior": prior_of(look, block)[None]})
-    index = np.unravel_index(samples.voxels, view.shape)
-    at = [block.to_cell[a, 0] * index[a] + block.to_cell[a, 1] for a in range(3)]
-    inside = np.logical_and.reduce([(c > -0.5) & (c < n - 0.5) for c, n in zip(at, BLOCK.shape, strict=True)])
     share = softmax(trilinear(artery[0], tuple(c[inside] for c in at)))
     calcium, territory = samples.calcium.copy(), samples.territory.copy()
-    three = slice(ARTERIES[0], ARTERIES[-1] + 1)
     for probability in (calcium, territory):
         probability[inside, three] = share * probability[inside, three].sum(axis=1, keepdims=True)
     return replace(samples, calcium=calcium, territory=territory)

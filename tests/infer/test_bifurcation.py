@@ -109,6 +109,17 @@ def test_what_lm_lad_and_lcx_have_together_is_shared_out_anew_within_the_block()
     assert {array.dtype for array in given.values()} == {np.dtype(np.float32)}
 
 
+def test_where_nothing_may_be_of_the_three_the_network_is_not_asked() -> None:
+    samples, network = samples_at(np.array([[30, 100, 100], [31, 100, 100]])), Answer()
+    samples.calcium[:] = (0.3, 0.004, 0.003, 0.002, 0.191, 0, 0, 0, 0.5)
+    assert shared_out(samples, VIEW, [look_at((0, 0, 0), (0, 0, 0))], network) is samples
+    samples.calcium[1, Label.LAD] = 0.1
+    changed = shared_out(samples, VIEW, [look_at((0, 0, 0), (0, 0, 0))], network)
+    assert len(network.given) == 1
+    assert np.array_equal(changed.calcium[0], samples.calcium[0])
+    assert not np.array_equal(changed.calcium[1], samples.calcium[1])
+
+
 def test_the_network_is_told_what_the_first_one_says_at_the_same_place() -> None:
     look = look_at((1.0, 2.0, 3.0), (4.0, -3.0, 5.0))
     look.calcium[Label.LAD] = 3.0
