@@ -197,6 +197,27 @@ def test_what_is_not_labelled_teaches_nothing_and_a_set_allows_its_members(folde
     assert allowed(torch.tensor([[LEFT_MAIN_OR_LAD]], dtype=torch.uint8))[0, :, 0].tolist() == [True, True, False]
 
 
+def test_calcium_is_measured_where_its_artery_is_known_alone(folder: Path) -> None:
+    class Says(torch.nn.Module):
+        """LAD everywhere."""
+
+        def forward(self, cells: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([0.0, 5.0, 0.0]).reshape(1, 3, 1, 1, 1).expand(len(cells), 3, *BLOCK.shape)
+
+    data = BifurcationData(folder, SHORT)
+    stored = data.blocks[int(data.validation[0])]
+    stored["calcium"] = stored["calcium"].copy()
+    whole = data.validated(Says())
+    assert (whole["calcium"], whole["f1_LAD"], whole["f1_LM"]) == (1.0, 1.0, 0.0)
+    stored["calcium"][: stored["calcium"].size // 2] = LM
+    half = data.validated(Says())
+    assert 0.2 < half["calcium"] < 0.8
+    assert half["f1_LAD"] == pytest.approx(2 * half["calcium"] / (1 + half["calcium"]), abs=1e-3)
+    assert half["f1_LM"] == 0.0
+    stored["calcium"][stored["calcium"] == LM] = LEFT_MAIN_OR_LAD
+    assert data.validated(Says())["f1_LAD"] == 1.0
+
+
 def test_variation_moves_targets_with_what_they_are_of(folder: Path) -> None:
     data = BifurcationData(folder, SHORT)
     rng = np.random.default_rng(3)
