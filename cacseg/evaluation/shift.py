@@ -15,7 +15,7 @@ BEYOND: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
     "heart_pitch_deg": ((-17.0, -12.0), (12.0, 17.0)),
     "heart_roll_deg": ((-21.0, -15.0), (15.0, 21.0)),
     "heart_shift_left_mm": ((-24.0, -16.0), (16.0, 24.0)),
-    "heart_scale": ((0.76, 0.82), (1.20, 1.28)),
+    "heart_scale": ((0.72, 0.78), (1.20, 1.28)),
     "epicardial_fat_mm": ((0.3, 0.6), (13.0, 17.0)),
     "groove_fat": ((0.0, 0.05),),
     "root_tilt_deg": ((-20.0, -15.0), (15.0, 20.0)),
@@ -24,7 +24,7 @@ BEYOND: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
     "left_main_mm": ((1.5, 3.0), (16.0, 20.0)),
     "tortuosity_mm": ((3.2, 4.5),),
     "deformation_mm": ((3.6, 4.6),),
-    "kyphosis_mm": ((30.0, 42.0),),
+    "kyphosis_mm": ((44.0, 56.0),),
 }
 """Ranges of each fact outside those of training; one of the ranges is drawn, then a value in it."""
 

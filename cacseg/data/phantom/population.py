@@ -70,7 +70,12 @@ class PatientFacts:
     coronary_scale : of lumen diameters.
     blood_hu, myocardium_hu, fat_hu, lung_hu, liver_hu, muscle_hu, marrow_hu, cortex_hu : at 120 kVp.
     scoliosis_mm : sideways swing of the spine over the chest's height.
-    kyphosis_mm : forward bend of the spine over the same height.
+    kyphosis_mm : how far the spine has come forward 80 mm above the middle of the heart.
+    sternum_slope : how far the breast bone goes to the back on the way up, a share of the height.
+    fork_drop_mm : of the bifurcation of the pulmonary trunk against its mean height.
+    airway_gap_mm : free distance between the right pulmonary artery and the carina behind it.
+    nodes : how many lymph nodes there are in the mediastinum and the hila, about.
+    node_mm : their mean short radius.
     cartilage_calcium : 0 none to 1 heavy.
     breast_ml, implants, arms_down, oesophageal_air : what else shows.
     deformation_mm : SD of the smooth random deformation.
@@ -138,6 +143,11 @@ class PatientFacts:
     cortex_hu: float
     scoliosis_mm: float
     kyphosis_mm: float
+    sternum_slope: float
+    fork_drop_mm: float
+    airway_gap_mm: float
+    nodes: float
+    node_mm: float
     cartilage_calcium: float
     breast_ml: float
     implants: bool
@@ -191,6 +201,7 @@ def draw_patient(seed: int, **overrides: Any) -> PatientFacts:
         **_draw_coronaries(rng, person),
         **_draw_hu(rng, person),
         **_draw_position(np.random.default_rng([seed, 102])),
+        **_draw_upper(np.random.default_rng([seed, 103]), person),
     )
     return replace(facts, **overrides)
 
@@ -231,7 +242,7 @@ def _draw_body(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, An
         "sternum_gap_mm": _normal(rng, 8.0, 4.5, 2.0, 24.0),
         "spine_gap_mm": _normal(rng, 18.0, 5.0, 7.0, 32.0),
         "scoliosis_mm": rng.normal(0.0, 4.0),
-        "kyphosis_mm": _normal(rng, 10.0 + 0.15 * (age - 60.0), 5.0, 0.0, 30.0),
+        "kyphosis_mm": _normal(rng, 16.0 + 0.25 * (age - 60.0), 8.0, 0.0, 44.0),
         "cartilage_calcium": float(np.clip((age - 35.0) / 60.0 + rng.normal(0.0, 0.25), 0.0, 1.0)),
         "breast_ml": float(np.clip(rng.normal(420.0 + 28.0 * (bmi - 26.0), 200.0), 60.0, 1800.0))
         if female
@@ -248,14 +259,14 @@ def _draw_heart(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, A
     height, weight, age = person["height_cm"], person["weight_kg"], person["age_years"]
     surface = float(np.sqrt(height * weight / 3600.0))
     bmi = weight / (height / 100.0) ** 2
-    scale = (surface / 1.9) ** 0.35 * (0.975 if female else 1.025) * np.exp(rng.normal(0.0, 0.05))
+    scale = (surface / 1.9) ** 0.35 * (0.955 if female else 1.025) * np.exp(rng.normal(0.0, 0.06))
     # Stout people have horizontal hearts, tall thin ones vertical hearts.
     lying = float(np.clip((bmi - 27.0) / 5.0, -1.6, 2.2))
     obesity = float(np.clip((bmi - 20.0) / 12.0, 0.05, 1.8))
     fat = float(np.clip(3.1 * obesity**0.6 * np.exp(rng.normal(0.012 * (age - 60.0), 0.55)), 0.6, 10.0))
     width = (surface / 1.9) ** 0.3 * (0.94 if female else 1.03) * np.exp(0.004 * (age - 60.0))
     return {
-        "heart_scale": float(np.clip(scale, 0.82, 1.2)),
+        "heart_scale": float(np.clip(scale, 0.78, 1.2)),
         "heart_rotation_deg": _normal(rng, 3.5 + 2.0 * lying, 8.5, -17.0, 30.0),
         "heart_tilt_deg": _normal(rng, 1.0 + 3.5 * lying, 7.0, -20.0, 22.0),
         "heart_pitch_deg": _normal(rng, 0.0, 4.5, -12.0, 12.0),
@@ -324,3 +335,14 @@ def _draw_hu(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]
 def _draw_position(rng: np.random.Generator) -> dict[str, Any]:
     couch, prone = rng.random(2) < (COUCH_SHARE, PRONE_SHARE)
     return {"couch": bool(couch), "prone": bool(prone)}
+
+
+def _draw_upper(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]:
+    """Draw what lies above the heart: as in a real chest airways, pulmonary arteries and left atrium touch."""
+    return {
+        "sternum_slope": _normal(rng, 0.38, 0.09, 0.16, 0.6),
+        "fork_drop_mm": _normal(rng, 0.0, 4.0, -9.0, 9.0),
+        "airway_gap_mm": _normal(rng, 2.5, 3.0, 0.0, 12.0),
+        "nodes": float(np.clip(9.0 * np.exp(rng.normal(0.0, 0.6)), 1.0, 40.0)),
+        "node_mm": float(np.clip(3.2 * np.exp(rng.normal(0.005 * (person["age_years"] - 60.0), 0.35)), 1.8, 9.0)),
+    }

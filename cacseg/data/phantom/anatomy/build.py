@@ -12,6 +12,7 @@ from cacseg.data.phantom.anatomy.couch import DEEP_MM, paint_couch
 from cacseg.data.phantom.anatomy.geometry import Geometry, build_geometry
 from cacseg.data.phantom.anatomy.lungs import paint_lung_trees, paint_lungs
 from cacseg.data.phantom.anatomy.mediastinum import heart_fields, paint_coronaries, paint_mediastinum
+from cacseg.data.phantom.anatomy.nodes import paint_nodes
 from cacseg.data.phantom.anatomy.recess import paint_recesses
 from cacseg.data.phantom.anatomy.shapes import Array
 from cacseg.data.phantom.anatomy.strands import paint_strands
@@ -143,6 +144,7 @@ def _paint(canvas: Canvas, geometry: Geometry, rng: np.random.Generator) -> None
         paint_arms(canvas, wide, chest)
     paint_bones(canvas, wide, chest, cage, leftward, backward)
     paint_lung_trees(canvas, geometry, rng)
+    paint_nodes(canvas, geometry)
     paint_mediastinum(canvas, fields, geometry)
     paint_recesses(canvas, fields, geometry, rng)
     paint_strands(canvas, fields, geometry, rng)

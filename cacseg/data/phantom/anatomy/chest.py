@@ -74,11 +74,13 @@ class Chest:
 
     def spine_front_mm(self, z_mm: Array | float) -> Array:
         """Front (y) of the vertebral bodies at heights z: most to the back at heart level."""
-        return self.back_mm - self.facts.kyphosis_mm * ((np.asarray(z_mm) - 5.0) / 110.0) ** 2
+        away = np.asarray(z_mm) - 5.0
+        above = np.minimum(self.facts.kyphosis_mm * (np.maximum(away, 0.0) / 80.0) ** 1.5, 55.0)
+        return self.back_mm - above - 0.6 * self.facts.kyphosis_mm * (np.minimum(away, 0.0) / 110.0) ** 2
 
     def sternum_y_mm(self, z_mm: Array) -> Array:
         """Inner surface of the sternum at heights z; the manubrium lies further back."""
-        return self.front_mm + 0.24 * np.maximum(np.asarray(z_mm) + 20.0, 0.0)
+        return self.front_mm + self.facts.sternum_slope * np.maximum(np.asarray(z_mm) + 20.0, 0.0)
 
     def radius_scale(self, z_mm: Array) -> Array:
         """Width of the cage relative to heart level: it narrows towards the apex of the lungs."""

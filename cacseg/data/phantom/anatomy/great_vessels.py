@@ -10,8 +10,8 @@ from cacseg.data.phantom.anatomy.frame import Pose
 from cacseg.data.phantom.anatomy.heart import HeartModel
 from cacseg.data.phantom.anatomy.shapes import Array, spline
 
-LOWER_MM: Final = np.array([[0.0, 0.0, 0.0], [10.0, 8.0, -18.0], [15.0, 19.0, -42.0], [22.0, 32.0, -68.0]])
-"""Course of a lower lobe artery beside its bronchus."""
+WALL_MM: Final = 2.5
+"""Between the lumen of a bronchus and the left atrium."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +41,9 @@ def mediastinal_lines(model: HeartModel, pose: Pose, chest: Chest) -> dict[str, 
     trunk, trunk_mm = model.pulmonary_trunk
     lines = {"ascending_aorta": ascending, "pulmonary_trunk": Line(pose.to_patient(trunk), trunk_mm * scale)}
     lines |= _aorta(ascending, chest)
-    lines |= _lung_vessels(model, pose, lines["pulmonary_trunk"])
-    lines |= _airways(lines, chest)
+    lines |= _airways(lines["pulmonary_trunk"], model, pose, chest)
+    lines |= _pulmonary_arteries(lines, pose)
+    lines |= _veins(model, pose)
     return lines
 
 
@@ -79,30 +80,39 @@ def _aorta(ascending: Line, chest: Chest) -> dict[str, Line]:
     }
 
 
-def _lung_vessels(model: HeartModel, pose: Pose, trunk: Line) -> dict[str, Line]:
+def _pulmonary_arteries(lines: dict[str, Line], pose: Pose) -> dict[str, Line]:
+    """Lead the right one behind the aorta to the front of its bronchus, the left one over and behind its own."""
+    trunk, scale = lines["pulmonary_trunk"], pose.scale
     fork, radius = trunk.points[-1], float(trunk.radius_mm[-1])
-    scale = pose.scale
-    size = model.facts.left_atrium_scale
-    right = fork + scale * np.array(
-        [[0.0, 0.0, 0.0], [-16.0, 9.0, -1.0], [-37.0, 12.0, -4.0], [-58.0, 15.0, -9.0], [-70.0, 20.0, -20.0]]
+    behind = lines["right_bronchus"]
+    beside = behind.points[len(behind.points) * 3 // 5] + scale * np.array([-12.0, -4.0, 0.0])
+    right = fork + scale * np.array([[0.0, 0.0, 0.0], [-14.0, 12.0, -2.0], [-34.0, 17.0, -5.0], [-48.0, 20.0, -9.0]])
+    right = np.concatenate([right, [beside]])
+    under = lines["left_bronchus"]
+    crossed = under.points[len(under.points) * 2 // 5]
+    over = crossed + np.array([6.0, -8.0, float(under.radius_mm[0]) + 0.72 * radius + 2.0])
+    outside = under.points[len(under.points) * 3 // 5] + scale * np.array([12.0, 4.0, 3.0])
+    left = np.stack(
+        [fork, fork + scale * np.array([11.0, 11.0, 4.0]), over, 0.5 * (over + outside) + [5.0, 6.0, 2.0], outside]
     )
-    left = fork + scale * np.array(
-        [[0.0, 0.0, 0.0], [14.0, 14.0, 4.0], [27.0, 29.0, 2.0], [36.0, 40.0, -10.0], [42.0, 47.0, -28.0]]
-    )
-    lines = {
+    last = scale * np.array([[-9.0, 4.0, -2.0], [10.0, 6.0, -2.0]])
+    calibre = [0.5 * radius, 0.46 * radius, 0.34 * radius, 0.22 * radius]
+    lower = {}
+    for side, start, bronchus, aside in (("right", beside, behind, last[0]), ("left", outside, under, last[1])):
+        end = bronchus.points[-1] + aside
+        down = np.stack([start, 0.5 * (start + end) + 0.2 * aside, end, end + (end - start) * 0.5])
+        lower[f"{side}_lower_artery"] = _line(down, calibre)
+    return lower | {
         "right_pulmonary_artery": _line(
-            right, [0.9 * radius, 0.8 * radius, 0.76 * radius, 0.62 * radius, 0.4 * radius]
+            right, [0.9 * radius, 0.8 * radius, 0.76 * radius, 0.64 * radius, 0.5 * radius]
         ),
-        "right_lower_artery": _line(
-            right[2] + scale * LOWER_MM * [-1.0, 1.0, 1.0], [0.5 * radius, 0.46 * radius, 0.36 * radius, 0.24 * radius]
-        ),
-        "left_lower_artery": _line(
-            left[3] + scale * LOWER_MM * [0.8, 0.8, 1.0], [0.52 * radius, 0.46 * radius, 0.36 * radius, 0.24 * radius]
-        ),
-        "left_pulmonary_artery": _line(
-            left, [0.9 * radius, 0.82 * radius, 0.76 * radius, 0.62 * radius, 0.45 * radius]
-        ),
+        "left_pulmonary_artery": _line(left, [0.9 * radius, 0.84 * radius, 0.74 * radius, 0.64 * radius, 0.5 * radius]),
     }
+
+
+def _veins(model: HeartModel, pose: Pose) -> dict[str, Line]:
+    scale, size = pose.scale, model.facts.left_atrium_scale
+    lines = {}
     veins = (
         [(22.0, 31.0, 12.0), (40.0, 33.0, 22.0), (58.0, 36.0, 34.0), (72.0, 36.0, 46.0)],
         [(22.0, 40.0, -4.0), (40.0, 49.0, -7.0), (58.0, 60.0, -14.0), (70.0, 70.0, -26.0)],
@@ -124,28 +134,49 @@ def _lung_vessels(model: HeartModel, pose: Pose, trunk: Line) -> dict[str, Line]
     return lines
 
 
-def _airways(lines: dict[str, Line], chest: Chest) -> dict[str, Line]:
-    trunk = lines["pulmonary_trunk"]
-    fork_z = float(trunk.points[-1, 2]) + 11.0
+def _airways(trunk: Line, model: HeartModel, pose: Pose, chest: Chest) -> dict[str, Line]:
+    """Lay the airways behind the right pulmonary artery and over the left atrium, in front of the oesophagus."""
+    facts, scale = model.facts, pose.scale
+    fork, radius = trunk.points[-1], float(trunk.radius_mm[-1])
+    fork_z = float(fork[2]) + 12.0 * scale
     middle = float(chest.spine_x_mm(fork_z)) + 1.0
-    depth = float(chest.spine_front_mm(fork_z)) - 20.0
-    wide = 8.3 if chest.facts.sex == "M" else 7.2
+    wide = 8.3 if facts.sex == "M" else 7.2
+    spine = float(chest.spine_front_mm(fork_z))
+    depth = float(fork[1]) + 13.0 * scale + 0.8 * radius + wide + 1.0 + facts.airway_gap_mm
+    depth = float(np.clip(depth, spine - 38.0, spine - 17.0))
     carina = np.array([middle, depth, fork_z])
-    up = carina + np.array([[0.0, 0.0, 0.0], [1.0, -3.0, 30.0], [0.0, -8.0, 70.0], [0.0, -12.0, 110.0]])
-    right = carina + np.array(
-        [[-2.0, 0.0, 0.0], [-14.0, 2.0, -13.0], [-27.0, 5.0, -26.0], [-35.0, 10.0, -50.0], [-40.0, 18.0, -70.0]]
+    back = chest.spine_front_mm(fork_z + np.array([30.0, 70.0, 110.0])) - spine
+    up = carina + np.array([[0.0, 0.0, 0.0], [1.0, back[0], 30.0], [0.0, back[1], 70.0], [0.0, back[2], 110.0]])
+    right = carina + scale * np.array(
+        [[-2.0, 0.0, 0.0], [-13.0, 2.0, -12.0], [-24.0, 5.0, -25.0], [-34.0, 12.0, -46.0], [-41.0, 23.0, -68.0]]
     )
-    left = carina + np.array(
-        [[2.0, 0.0, 0.0], [20.0, 4.0, -12.0], [38.0, 10.0, -23.0], [47.0, 20.0, -45.0], [53.0, 32.0, -66.0]]
+    left = carina + scale * np.array(
+        [[2.0, 0.0, 0.0], [16.0, 0.0, -10.0], [31.0, 4.0, -20.0], [39.0, 13.0, -38.0], [44.0, 26.0, -62.0]]
     )
     heights = np.arange(fork_z + 80.0, fork_z - 200.0, -20.0)
     swing = 7.0 * np.clip((fork_z - 60.0 - heights) / 60.0, 0.0, 1.6) + 3.0
-    gullet = np.stack([chest.spine_x_mm(heights) + swing, chest.spine_front_mm(heights) - 8.0, heights], axis=1)
+    gullet = np.stack([chest.spine_x_mm(heights) + swing, chest.spine_front_mm(heights) - 9.0, heights], axis=1)
     azygos = np.stack([chest.spine_x_mm(heights) - 8.0, chest.spine_front_mm(heights) - 2.0, heights], axis=1)
     return {
         "trachea": _line(up, [wide, wide, wide, wide]),
-        "right_bronchus": _line(right, [0.85 * wide, 0.8 * wide, 0.62 * wide, 0.45 * wide, 0.3 * wide]),
-        "left_bronchus": _line(left, [0.78 * wide, 0.72 * wide, 0.62 * wide, 0.45 * wide, 0.3 * wide]),
+        "right_bronchus": _behind_atrium(
+            _line(right, [0.85 * wide, 0.8 * wide, 0.62 * wide, 0.45 * wide, 0.3 * wide]), model, pose
+        ),
+        "left_bronchus": _behind_atrium(
+            _line(left, [0.78 * wide, 0.72 * wide, 0.62 * wide, 0.45 * wide, 0.3 * wide]), model, pose
+        ),
         "oesophagus": _line(gullet, [7.0] * len(heights)),
         "azygos": _line(azygos, [3.5] * len(heights)),
     }
+
+
+def _behind_atrium(line: Line, model: HeartModel, pose: Pose) -> Line:
+    """Move an airway back where it would run through the left atrium."""
+    from scipy.ndimage import gaussian_filter1d
+
+    points = line.points.copy()
+    for _ in range(8):
+        apart = model.left_atrium(pose.to_heart(points)) * pose.scale
+        points[:, 1] += np.maximum(line.radius_mm + WALL_MM - apart, 0.0)
+    points[:, 1] = np.maximum(points[:, 1], gaussian_filter1d(points[:, 1], 1.0, mode="nearest"))
+    return Line(points, line.radius_mm)

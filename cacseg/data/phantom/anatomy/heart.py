@@ -157,9 +157,10 @@ def _ascending(facts: PatientFacts, root: AorticRoot) -> tuple[Array, Array]:
 
 
 def _pulmonary_trunk(facts: PatientFacts) -> tuple[Array, Array]:
-    """Lay the trunk beside the aorta, further out where both are wide."""
+    """Lay the trunk beside the aorta, further out where both are wide; it forks over the roof of the left atrium."""
     radius = 0.5 * facts.pulmonary_diameter_mm / facts.heart_scale
     crowding = 0.5 * ((facts.aorta_diameter_mm + facts.pulmonary_diameter_mm) / facts.heart_scale - 59.0)
-    points = np.array([[9.5, -29.0, 15.0], [13.0, -23.0, 33.0], [14.5, -9.0, 47.0], [15.0, 5.0, 54.0]])
+    points = np.array([[9.5, -29.0, 15.0], [13.0, -24.0, 31.0], [14.5, -11.0, 41.0], [15.0, 3.0, 45.0]])
+    points[2:, 2] -= np.array([0.6, 1.0]) * facts.fork_drop_mm
     points[:, :2] += 0.7 * crowding * unit(np.array([0.75, -0.65]))
     return spline(points, 8.0, np.array([0.97, 1.0, 1.0, 1.0]) * radius)

@@ -136,7 +136,7 @@ def _edge(
     lean = chest.midline_mm + 5.0 + 0.05 * (z + 20.0)
     width = 3.0 + 0.9 * facts.paracardial_fat_mm + 0.10 * np.maximum(z - 40.0, 0.0)
     strip = np.abs(x - lean) - width
-    front = np.maximum(strip, y - (chest.front_mm + 42.0 + 0.24 * np.maximum(z, 0.0)))
+    front = np.maximum(strip, y - (chest.front_mm + 42.0 + facts.sternum_slope * np.maximum(z, 0.0)))
     edge = smooth_union(edge, np.maximum(front, -12.0), 12.0)
     behind = np.maximum(np.abs(x - chest.spine_x_mm(z) - 4.0) - 13.0, (chest.spine_front_mm(z) - 16.0) - y)
     return smooth_union(edge, np.maximum(behind, -12.0), 10.0)
@@ -196,7 +196,7 @@ def _paint_heart(canvas: Canvas, fields: HeartFields, geometry: Geometry) -> Non
     canvas.body(box, (fields.flesh), facts.myocardium_hu, Tissue.MYOCARDIUM)
     model, scale = geometry.model, geometry.pose.scale
     cavity = {
-        Tissue.RIGHT_VENTRICLE: np.maximum(parts["rv"] + 3.5, -parts["lv"]),
+        Tissue.RIGHT_VENTRICLE: np.maximum(parts["rv"] + 2.5, -parts["lv"]),
         Tissue.LEFT_VENTRICLE: model.left_ventricle(fields.heart, facts.wall_mm / scale) * scale,
         Tissue.RIGHT_ATRIUM: np.minimum(parts["ra"], parts["raa"]) + 1.5,
         Tissue.LEFT_ATRIUM: np.minimum(parts["la"], parts["laa"]) + 1.5,

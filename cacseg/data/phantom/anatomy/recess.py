@@ -20,6 +20,9 @@ REACH_MM: Final = (6.0, 26.0)
 RECESS_HU: Final = (8.0, 45.0)
 """From pericardial fluid to a node or thymus."""
 
+WITHIN_MM: Final = 8.0
+"""Farthest from a vessel that is filled, however many creases meet."""
+
 ABOVE_OSTIUM_MM: Final = 9.0
 """Lowest level above the left ostium: around the arteries' origins there is fat."""
 
@@ -41,7 +44,9 @@ def paint_recesses(canvas: Canvas, fields: HeartFields, geometry: Geometry, rng:
     vessels = reduce(np.minimum, bodies)
     blended = reduce(lambda one, other: smooth_union(one, other, reach), bodies)
     level = geometry.landmarks["left_ostium"][0, 2] + ABOVE_OSTIUM_MM
-    between = np.maximum(np.maximum(blended, 0.3 - vessels), level - fields.box.points[..., 2])
+    between = np.maximum(
+        np.maximum(np.maximum(blended, vessels - WITHIN_MM), 0.3 - vessels), level - fields.box.points[..., 2]
+    )
     covered = np.minimum(fields.flesh, np.minimum(fields.vessels["trachea"], fields.vessels["left_bronchus"]) - 2.0)
     inside = np.maximum(np.maximum(between, 0.3 - covered), fields.edge + 1.0)
     canvas.body(fields.box, inside, hu, Tissue.SOFT)
