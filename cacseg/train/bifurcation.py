@@ -1,7 +1,6 @@
 """What the third network learns from: blocks around the left main artery, moved, turned and varied."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ from cacseg.infer.bifurcation import ARTERIES, BLOCK
 from cacseg.models import BifurcationNet
 from cacseg.train.bifurcation_sample import CACHED_BLOCK, MARGIN_CELLS
 from cacseg.train.loop import CPU, Settings, kept_for_validation, train
-from cacseg.train.sources import samples_in
+from cacseg.train.sources import arrays_in, samples_in
 
 MOVES: Final = tuple(zip(MARGIN_CELLS, (1, 2, 2), strict=True))
 """Cells by which a block may move either way along each axis, and in which steps."""
@@ -62,8 +61,7 @@ class BifurcationData:
 
     def __init__(self, folder: Path, settings: BifurcationSettings, device: torch.device = CPU) -> None:
         files = samples_in(folder)
-        with ThreadPoolExecutor() as pool:
-            self.blocks = list(pool.map(lambda file: dict(np.load(file)), files))
+        self.blocks = [arrays_in(file) for file in files]
         kept = kept_for_validation([file.name for file in files])
         self.training, self.validation = np.flatnonzero(~kept), np.flatnonzero(kept)
         if not self.training.size or not self.validation.size:

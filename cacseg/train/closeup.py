@@ -1,7 +1,6 @@
 """What the second network learns from: pieces in memory, drawn by what is at stake."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from torch.nn import functional
 from cacseg.errors import UsageError
 from cacseg.models import CloseupNet
 from cacseg.train.loop import CPU, Settings, kept_for_validation, train
-from cacseg.train.sources import samples_in
+from cacseg.train.sources import arrays_in, samples_in
 
 CLIPPED_WEIGHT: Final = 6.0
 
@@ -60,8 +59,7 @@ class CloseupData:
             raise UsageError(
                 f"No scan in {folder} is {' or '.join(absent)}; there are {', '.join(sorted(set(kinds)))}."
             )
-        with ThreadPoolExecutor() as pool:
-            read = list(pool.map(lambda file: dict(np.load(file)), files))
+        read = [arrays_in(file) for file in files]
         case = np.concatenate([np.full(len(one["agatston"]), number) for number, one in enumerate(read)])
         healthy = np.array([bool(one["healthy"]) for one in read])[case] if case.size else np.zeros(0, bool)
         self.hu, self.shares, self.facts, self.probability, self.truth, self.agatston, self.known = (

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, cast, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cacseg.errors import UsageError
 from cacseg.train.sample import Sample, load, sample_from_scan
@@ -150,3 +151,13 @@ def samples_in(folder: Path) -> list[Path]:
     if not files:
         raise UsageError(f"No cached samples (*.npz) in {folder}. Make them with train/make_cache.py.")
     return files
+
+
+def arrays_in(file: Path) -> dict[str, NDArray[Any]]:
+    """Read all arrays of a cached sample.
+
+    Not to be called from several threads at once: NumPy parses each header with ``ast``, which fails now and then with
+    "AST constructor recursion depth mismatch" where two threads of Python 3.11 do so together.
+    """
+    with np.load(file, allow_pickle=False) as stored:
+        return dict(stored)
