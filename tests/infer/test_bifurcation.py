@@ -23,14 +23,19 @@ def look_at(
     grid = model_input(VIEW, np.array(centre_lps_mm), GRID)
     territory = np.zeros((5, GRID.shape[0], GRID.shape[1] // 2, GRID.shape[2] // 2), np.float32)
     territory[0] = 8.0
-    if left_main_lps_mm is not None:
-        index = np.stack(np.meshgrid(*[np.arange(n) for n in territory.shape[1:]], indexing="ij"), -1).astype(float)
-        index[..., 1:] = 2 * index[..., 1:] + 0.5
-        world = index.reshape(-1, 3) @ grid.affine[:3, :3].T + grid.affine[:3, 3]
-        apart = np.linalg.norm(world - left_main_lps_mm, axis=1).reshape(territory.shape[1:])
-        territory[Label.LM] = 16.0 * np.exp(-((apart / 8.0) ** 2))
-    calcium = np.zeros((9, *GRID.shape), np.float32)
-    return FirstLook(grid, calcium, territory)
+    look = FirstLook(grid, np.zeros((9, *GRID.shape), np.float32), territory)
+    return look if left_main_lps_mm is None else seen_at(look, Label.LM, left_main_lps_mm, 8.0)
+
+
+def seen_at(look: FirstLook, label: Label, place_lps_mm: tuple[float, float, float], reach_mm: float) -> FirstLook:
+    """Add an artery that the first network is sure of around one more place."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in look.territory.shape[1:]], indexing="ij"), -1).astype(float)
+    index[..., 1:] = 2 * index[..., 1:] + 0.5
+    world = index.reshape(-1, 3) @ look.grid.affine[:3, :3].T + look.grid.affine[:3, 3]
+    apart = np.linalg.norm(world - place_lps_mm, axis=1).reshape(look.territory.shape[1:])
+    territory = look.territory.copy()
+    territory[label] = np.maximum(territory[label], 16.0 * np.exp(-((apart / reach_mm) ** 2)))
+    return replace(look, territory=territory)
 
 
 def samples_at(index: np.ndarray) -> Samples:
@@ -53,6 +58,18 @@ class Answer:
         artery = np.zeros((1, 3, *BLOCK.shape), np.float32)
         artery[0, 0, :8] = artery[0, 2, 8:] = 20.0
         return [artery]
+
+
+def test_of_two_left_main_arteries_the_one_with_branches_is_meant() -> None:
+    """As large a one beside the pulmonary artery, with a branch but not with two, moves the block by no millimetre."""
+    true, false = (4.0, -6.0, -15.0), (0.0, 8.0, 18.0)
+    look = seen_at(look_at((0, 0, 0), true), Label.LM, false, 10.0)
+    look = seen_at(look, Label.LAD, (false[0] + 10.0, false[1], false[2]), 8.0)
+    for label, aside in ((Label.LAD, -10.0), (Label.LCX, 10.0)):
+        look = seen_at(look, label, (true[0] + 10.0, true[1] + aside, true[2]), 8.0)
+    found = left_main(VIEW, [look])
+    assert found is not None
+    np.testing.assert_allclose(found[1], true, atol=1.0)
 
 
 @pytest.mark.parametrize("place", [(0.0, 0.0, 0.0), (7.0, -11.0, 9.0)])
