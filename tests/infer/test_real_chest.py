@@ -1,0 +1,81 @@
+"""The released networks on the one real heart at hand (LIDC-IDRI 0314): where they see arteries, and what they call calcium
+put into them. The places were marked by eye on the slices, in fat between chambers; a reader may differ by a few mm."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cacseg.infer import Release, assign, load_release
+from cacseg.infer.assign import first_looks
+from cacseg.infer.bifurcation import left_main, over_classes
+from cacseg.infer.grid import axial_view
+from cacseg.infer.heart import HeartBox, find_heart
+from cacseg.study import read_study
+from cacseg.vessels import CORONARY, Label
+from cacseg.volume import Volume
+
+LEFT_MAIN_LPS_MM = (5.8, 144.4, -537.0)
+LAD = ((33, 260, 277), (32, 258, 282), (31, 254, 291), (30, 248, 293), (29, 246, 297), (27, 232, 305), (25, 222, 306))
+LCX = ((31, 276, 281), (29, 286, 283), (27, 290, 284), (25, 302, 272), (22, 305, 268))
+RCA = ((32, 220, 236), (31, 219, 236), (29, 216, 228), (27, 214, 222), (25, 218, 219), (22, 207, 211), (19, 207, 211))
+PLACES = tuple((label, *place) for label, places in zip(CORONARY[1:], (LAD, LCX, RCA), strict=True) for place in places)
+"""Artery, slice, row and column."""
+
+
+@pytest.fixture(scope="module")
+def view(shared_dir: Path) -> Volume:
+    return axial_view(read_study(shared_dir / "real" / "lidc_0314_heart").chosen.volume)
+
+
+@pytest.fixture(scope="module")
+def release() -> Release:
+    return load_release()
+
+
+@pytest.fixture(scope="module")
+def heart(view: Volume, release: Release) -> HeartBox:
+    found = find_heart(view, release.predict_heart, release.scout_grid)
+    assert found is not None
+    return found
+
+
+def test_the_heart_is_found_without_what_lies_above_it(heart: HeartBox) -> None:
+    """About 105 x 100 x 105 mm by eye; release 1.8.0 took it to be 150 mm high."""
+    assert all(80.0 < mm < 120.0 for mm in heart.size_mm)
+
+
+def test_there_is_one_left_main_artery(view: Volume, release: Release, heart: HeartBox) -> None:
+    """Release 1.8.0 saw a second one, as large, beside the pulmonary artery 30 mm above."""
+    _, looks = first_looks(view, heart, release, 130.0, {})
+    found = left_main(view, looks)
+    assert found is not None
+    assert np.linalg.norm(found[1] - LEFT_MAIN_LPS_MM) < 6.0
+    look = found[0]
+    probability = over_classes(look.territory)
+    for label in (Label.LM, Label.LAD, Label.LCX):
+        highest = np.flatnonzero((probability[label] > 0.5).any(axis=(1, 2))).max()
+        index = (np.array([highest, 0.0, 0.0]) - look.grid.to_cell[:, 1]) / look.grid.to_cell[:, 0]
+        assert view.to_world([index])[0, 2] < LEFT_MAIN_LPS_MM[2] + 15.0
+
+
+@pytest.mark.parametrize("peak_hu", [300, 600])
+def test_calcium_put_into_an_artery_is_given_to_it(view: Volume, release: Release, peak_hu: int) -> None:
+    """Spots 3 mm wide; every other place at once, so that no two touch."""
+    right, coronary = 0, 0
+    for places in (PLACES[::2], PLACES[1::2]):
+        voxels = view.voxels.astype(np.float32)
+        for _, s, row, column in places:
+            around = np.mgrid[row - 6 : row + 7, column - 6 : column + 7] - np.array([row, column])[:, None, None]
+            apart = (around * np.array(view.spacing_mm[1:])[:, None, None]) ** 2
+            spot = peak_hu * np.exp(-apart.sum(axis=0) / (2 * 1.2**2))
+            voxels[s, row - 6 : row + 7, column - 6 : column + 7] += spot
+        scan = view.with_voxels(voxels.round().astype(np.int16))
+        labels = assign(scan, release).labels
+        for label, s, row, column in places:
+            near = (s, slice(row - 3, row + 4), slice(column - 3, column + 4))
+            given = int(np.bincount(labels[near][scan.voxels[near] >= 130], minlength=9).argmax())
+            right += given == label
+            coronary += given in CORONARY
+    assert right >= len(PLACES) - 2
+    assert coronary >= len(PLACES) - 1
