@@ -277,8 +277,8 @@ def lesion_figure(scans: list[Scan], out: Path) -> dict:
 
 
 def lidc_like(seed: int) -> Scan:
-    """A patient scanned as LIDC case 0314 was: 1 mm every 3 mm, 400 mm field, sharp kernel."""
+    """A patient scanned as LIDC case 0314 was: 1 mm every 3 mm, 400 mm field, a kernel that overshoots as much."""
     return digital_patient(
         seed, "chest", slice_thickness_mm=1.0, increment_mm=3.0, field_of_view_mm=400.0, sigma_mm=0.5,
-        edge_enhancement=0.4, texture="sharp", noise_cutoff_lpmm=0.5, noise_sd_hu=32.0, kvp=120, padding_hu=None, burden="mesa",
+        edge_enhancement=0.9, texture="sharp", noise_cutoff_lpmm=0.5, noise_sd_hu=32.0, kvp=120, padding_hu=None, burden="mesa",
     )  # fmt: skip
