@@ -106,7 +106,7 @@ def left_main(view: Volume, looks: Sequence[FirstLook]) -> tuple[FirstLook, NDAr
     """Find the middle of the left main artery: where its two branches are near, in the window that shows it best.
 
     In the one real chest at hand a first network saw a second left main artery, as large as the real one, beside the
-    pulmonary artery 30 mm above; the middle of both was 15 mm off. There no two branches began.
+    pulmonary artery 30 mm above; the middle of both was 15 mm off. Around that one it saw less of two branches.
 
     Parameters
     ----------
@@ -117,6 +117,8 @@ def left_main(view: Volume, looks: Sequence[FirstLook]) -> tuple[FirstLook, NDAr
     -------
     The window and the place, (3,) LPS mm; ``None`` where the first network sees no left main artery.
     """
+    from scipy.ndimage import center_of_mass
+
     found = []
     for look in looks:
         _, near, lad, lcx, _ = over_classes(look.territory)
@@ -126,10 +128,7 @@ def left_main(view: Volume, looks: Sequence[FirstLook]) -> tuple[FirstLook, NDAr
             peak = np.array(np.unravel_index(int(likely.argmax()), likely.shape))
             apart = (np.indices(likely.shape).T - peak).T * TERRITORY_MM
             weight = np.where((apart * apart).sum(axis=0) <= WITHIN_MM**2, near * near, 0.0).astype(np.float64)
-            cell = [
-                float((np.arange(n) * weight.sum(axis=tuple({0, 1, 2} - {axis}))).sum() / weight.sum())
-                for axis, n in enumerate(weight.shape)
-            ]
+            cell = center_of_mass(weight)
             index = np.array([cell[0], 2 * cell[1] + 0.5, 2 * cell[2] + 0.5])
             index = (index - look.grid.to_cell[:, 1]) / look.grid.to_cell[:, 0]
             found.append((float(likely.max()), look, view.to_world([index])[0]))
