@@ -249,7 +249,7 @@ def _draw_body(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, An
         else float(np.clip(12.0 * (bmi - 26.0), 0.0, 300.0)),
         "implants": bool(female and rng.random() < 0.03),
         "arms_down": bool(rng.random() < 0.06),
-        "oesophageal_air": bool(rng.random() < 0.35),
+        "oesophageal_air": bool(rng.random() < 0.55),
         "deformation_mm": _normal(rng, 2.0, 0.7, 0.6, 3.6),
     }
 

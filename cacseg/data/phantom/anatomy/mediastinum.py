@@ -163,10 +163,10 @@ def paint_mediastinum(canvas: Canvas, fields: HeartFields, geometry: Geometry) -
     blood, window = facts.blood_hu, fields.box.window
     for name in ("azygos", "superior_vena_cava", "left_brachiocephalic_vein", "inferior_vena_cava"):
         canvas.body(box, (fields.vessels[name]), blood, Tissue.VEINS)
-    gullet = box.fine(fields.vessels["oesophagus"])
-    canvas.paint(window, gullet, 32.0, Tissue.SOFT)
+    canvas.paint(window, box.fine(fields.vessels["oesophagus"]), 32.0, Tissue.SOFT)
     if facts.oesophageal_air:
-        canvas.paint(window, gullet + 5.2, -700.0, Tissue.AIRWAY)
+        wall_mm = _gullet_wall_mm(box.points[..., 2], facts.seed)
+        canvas.paint(window, box.fine(fields.vessels["oesophagus"] + wall_mm), -850.0, Tissue.AIRWAY)
     for name, tissue in (
         ("right_pulmonary_artery", Tissue.PULMONARY_ARTERY),
         ("left_pulmonary_artery", Tissue.PULMONARY_ARTERY),
@@ -182,6 +182,13 @@ def paint_mediastinum(canvas: Canvas, fields: HeartFields, geometry: Geometry) -
         lumen = box.fine(fields.vessels[name])
         canvas.paint(window, lumen - 1.4, 20.0, Tissue.SOFT)
         canvas.paint(window, lumen, -985.0, Tissue.AIRWAY)
+
+
+def _gullet_wall_mm(z: Array, seed: int) -> Array:
+    """Wall of the oesophagus at height z, in mm: thin where air distends it, far thicker where it is empty."""
+    rng = np.random.default_rng([seed, 105])
+    length, phase = rng.uniform(60.0, 160.0), rng.uniform(0.0, 2 * np.pi)
+    return np.asarray(np.maximum(rng.uniform(3.0, 6.5) + 2.5 * np.sin(2 * np.pi * z / length + phase), 2.0), np.float32)
 
 
 def _paint_heart(canvas: Canvas, fields: HeartFields, geometry: Geometry) -> None:

@@ -1,4 +1,4 @@
-"""Strands in the fat around the heart: small vessels, septa and lymph nodes, fainter than an artery."""
+"""Strands in the fat around the heart: small vessels and septa, fainter than an artery."""
 
 from typing import Final
 
@@ -13,23 +13,23 @@ from cacseg.data.phantom.tissue import Tissue
 STRANDS: Final = (40, 130)
 """Least and greatest number of strands in one patient."""
 
-NODES: Final = (3, 12)
-"""Least and greatest number of lymph nodes, 2-5 mm in radius."""
+EPICARDIAL_SHARE: Final = 0.4
+"""Share of them within the pericardium, where there is less fat than outside and more vessels."""
 
 
 def paint_strands(canvas: Canvas, fields: HeartFields, geometry: Geometry, rng: np.random.Generator) -> None:
-    """Lay thin winding strands and a few nodes into epicardial and mediastinal fat, nowhere else."""
+    """Lay thin winding strands into epicardial and mediastinal fat, nowhere else."""
+    count = int(rng.integers(*STRANDS))
+    inside = int(count * EPICARDIAL_SHARE)
+    epicardial = fields.box.points[(fields.sac < -1.0) & (fields.flesh > 1.0)]
     fatty = fields.box.points[(fields.edge < -1.0) & (fields.flesh > 1.0)]
-    if len(fatty) == 0:
+    if len(epicardial) == 0:
         return
-    count, nodes = int(rng.integers(*STRANDS)), int(rng.integers(*NODES))
-    starts = geometry.deformation.to_patient(fatty[rng.integers(0, len(fatty), count + nodes)])
-    lines = [_walk(start, int(rng.integers(8, 45)), rng) for start in starts[:count]]
-    thick = [np.full(len(line), size) for line, size in zip(lines, rng.uniform(0.25, 0.75, count), strict=True)]
+    places = [epicardial[rng.integers(0, len(epicardial), inside)], fatty[rng.integers(0, len(fatty), count - inside)]]
+    starts = geometry.deformation.to_patient(np.concatenate(places))
+    lines = [_walk(start, int(rng.integers(8, 45)), rng) for start in starts]
+    thick = [np.full(len(line), size) for line, size in zip(lines, rng.uniform(0.3, 1.0, count), strict=True)]
     _into_fat(canvas, np.concatenate(lines), np.concatenate(thick), geometry.facts.blood_hu - rng.uniform(0.0, 50.0))
-    for start, size in zip(starts[count:], rng.uniform(1.6, 3.6, nodes), strict=True):
-        body = _walk(start, 4, rng)
-        _into_fat(canvas, body, np.full(len(body), size), float(rng.uniform(-10.0, 45.0)))
 
 
 def _walk(start: Array, count: int, rng: np.random.Generator) -> Array:

@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.data.phantom.scanner.artefact import blur_heart, depth_map, sharpen_lattice, side_streaks
+from cacseg.data.phantom.scanner.artefact import depth_map, sharpen_lattice, side_streaks
+from cacseg.data.phantom.scanner.beat import beat
 from cacseg.data.phantom.scanner.calcium import at_beam
 from cacseg.data.phantom.scanner.deposits import FineLattice
 from cacseg.data.phantom.scanner.grid import Axes, native_axes
@@ -47,7 +48,7 @@ def acquire(scene: Scene, protocol: Protocol, rng: np.random.Generator, *, keep_
     axes = native_axes(scene, protocol)
     shifts = slice_shifts(protocol, axes.shape[0], rng)
     tissue_hu = Volume(at_beam(scene.hu.voxels, protocol.kvp, protocol.tin_filter), scene.hu.affine)
-    slab = blur_heart(slabs(tissue_hu, axes, protocol, shifts), scene.tissue, protocol.motion_mm, rng)
+    slab = beat(slabs(tissue_hu, axes, protocol, shifts), scene, protocol, rng)
     image = to_pixels(sharpen_lattice(slab, protocol.edge_enhancement), axes, protocol, shifts)
     owners, mass = _add_deposits(image, scene, tissue_hu, axes, protocol, shifts, rng)
     depth = depth_map(scene, axes)

@@ -1,11 +1,11 @@
-"""What a scanner adds that is neither patient nor noise: moving edges, cupping, streaks from side to side."""
+"""What a scanner adds that is neither patient nor noise: overshoot, cupping, streaks from side to side."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cacseg.data.phantom.scanner.grid import HEART, Axes, lattice_axes
+from cacseg.data.phantom.scanner.grid import Axes, lattice_axes
 from cacseg.data.phantom.scanner.protocol import Protocol
 from cacseg.data.phantom.scene import Scene
 from cacseg.data.phantom.tissue import Tissue
@@ -42,48 +42,6 @@ def depth_map(scene: Scene, axes: Axes) -> NDArray[np.float32]:
     x0, y0, half_x, half_y = body_ellipse(scene)
     square = ((axes.y_mm - y0) / half_y)[:, None] ** 2 + ((axes.x_mm - x0) / half_x)[None] ** 2
     return np.clip(1.0 - square, 0.0, 1.0).astype(np.float32)
-
-
-def blur_heart(slab: Volume, tissue: Volume, motion_mm: float, rng: np.random.Generator) -> Volume:
-    """Average the heart over its motion, everything else left as it is.
-
-    Parameters
-    ----------
-    slab : float32 volume of slice averages.
-    tissue : classes on the scene's grid, which tell where the heart is.
-    motion_mm : half the path.
-    """
-    lookup = np.zeros(256, bool)
-    lookup[[int(each) for each in HEART]] = True
-    axes, lattice = lattice_axes(slab), lattice_axes(tissue)
-    heart = lookup[tissue.voxels[::2, ::2, ::2]]
-    if motion_mm <= 0 or not heart.any():
-        return slab
-    spans = []
-    for axis, positions in ((1, lattice.y_mm), (2, lattice.x_mm)):
-        hit = positions[::2][heart.any(axis=tuple(other for other in range(3) if other != axis))]
-        spans.append(((hit[0] + hit[-1]) / 2, (hit[-1] - hit[0]) / 2 + 6.0))
-    (y0, half_y), (x0, half_x) = spans
-    square = ((axes.y_mm - y0) / half_y)[:, None] ** 2 + ((axes.x_mm - x0) / half_x)[None] ** 2
-    share = np.clip((1.25 - square) / 0.5, 0.0, 1.0).astype(np.float32)
-    angle = rng.uniform(0, np.pi)
-    _, dy, dx = slab.spacing_mm
-    shift = (motion_mm * np.sin(angle) / dy, motion_mm * np.cos(angle) / dx)
-    voxels = slab.voxels.copy()
-    for index, plane in enumerate(slab.voxels):
-        moved = 0.5 * (_shifted(plane, shift) + _shifted(plane, (-shift[0], -shift[1])))
-        voxels[index] += np.float32(0.75) * share * (moved - plane)
-    return slab.with_voxels(voxels)
-
-
-def _shifted(plane: NDArray[np.float32], shift: tuple[float, float]) -> NDArray[np.float32]:
-    """Displace a plane by fractions of a pixel, linearly, edges repeated."""
-    for axis, amount in enumerate(shift):
-        whole = int(np.floor(amount))
-        part = np.float32(amount - whole)
-        near, far = np.roll(plane, whole, axis), np.roll(plane, whole + 1, axis)
-        plane = near + part * (far - near)
-    return plane
 
 
 def sharpen_lattice(slab: Volume, edge_enhancement: float) -> Volume:
