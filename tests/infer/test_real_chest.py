@@ -28,6 +28,28 @@ RCA = (
 PLACES = tuple((label, *place) for label, places in zip(CORONARY[1:], (LAD, LCX, RCA), strict=True) for place in places)
 """Artery, slice, row and column."""
 
+VALVE = ((28, 252, 248), (28, 258, 243), (29, 250, 252), (28, 262, 250))
+AORTIC_WALL = (
+    *((34, 251, 226), (34, 268, 242), (34, 262, 257), (36, 252, 227), (36, 266, 250), (32, 240, 238)),
+    *((32, 328, 262), (28, 330, 260), (24, 330, 259), (20, 330, 259), (34, 340, 250)),
+)
+RING = ((22, 292, 262), (24, 289, 265), (26, 280, 270), (24, 286, 275))
+ELSEWHERE = (
+    *((30, 318, 300), (32, 304, 292), (32, 296, 204), (34, 310, 295)),  # hila
+    *((22, 243, 191), (28, 268, 204), (34, 190, 330), (28, 185, 340)),  # right pericardium, costal cartilage
+)
+BESIDE = tuple(
+    (label, *place)
+    for label, places in (
+        (Label.AORTIC_VALVE, VALVE),
+        (Label.AORTA, AORTIC_WALL),
+        (Label.MITRAL_ANNULUS, RING),
+        (Label.OTHER, ELSEWHERE),
+    )
+    for place in places
+)
+"""What is not coronary, likewise."""
+
 
 @pytest.fixture(scope="module")
 def view(shared_dir: Path) -> Volume:
@@ -65,23 +87,42 @@ def test_there_is_one_left_main_artery(view: Volume, release: Release, heart: He
         assert view.to_world([index])[0, 2] < LEFT_MAIN_LPS_MM[2] + 15.0
 
 
-@pytest.mark.parametrize("peak_hu", [300, 600])
-def test_calcium_put_into_an_artery_is_given_to_it(view: Volume, release: Release, peak_hu: int) -> None:
-    """Spots 3 mm wide; every other place at once, so that no two touch."""
-    right, coronary = 0, 0
-    for places in (PLACES[::2], PLACES[1::2]):
+def given_to(
+    view: Volume, release: Release, places: tuple[tuple[int, ...], ...], peak_hu: int, sd_mm: float
+) -> list[int]:
+    """Put spots in, every other one at once so that no two touch, and tell what label each is given."""
+    given = []
+    for some in (places[::2], places[1::2]):
         voxels = view.voxels.astype(np.float32)
-        for _, s, row, column in places:
+        for s, row, column in some:
             around = np.mgrid[row - 6 : row + 7, column - 6 : column + 7] - np.array([row, column])[:, None, None]
             apart = (around * np.array(view.spacing_mm[1:])[:, None, None]) ** 2
-            spot = peak_hu * np.exp(-apart.sum(axis=0) / (2 * 1.2**2))
+            spot = peak_hu * np.exp(-apart.sum(axis=0) / (2 * sd_mm**2))
             voxels[s, row - 6 : row + 7, column - 6 : column + 7] += spot
         scan = view.with_voxels(voxels.round().astype(np.int16))
         labels = assign(scan, release).labels
-        for label, s, row, column in places:
+        for s, row, column in some:
             near = (s, slice(row - 3, row + 4), slice(column - 3, column + 4))
-            given = int(np.bincount(labels[near][scan.voxels[near] >= 130], minlength=9).argmax())
-            right += given == label
-            coronary += given in CORONARY
-    assert right >= len(PLACES) - 2
-    assert coronary >= len(PLACES) - 1
+            given.append(int(np.bincount(labels[near][scan.voxels[near] >= 130], minlength=9).argmax()))
+    return given
+
+
+@pytest.mark.parametrize(("peak_hu", "sd_mm"), [(300, 1.2), (600, 1.2), (500, 2.0)])
+def test_calcium_put_into_an_artery_is_given_to_it(view: Volume, release: Release, peak_hu: int, sd_mm: float) -> None:
+    """Spots 3 to 5 mm wide."""
+    given = given_to(view, release, tuple(place for _, *place in PLACES), peak_hu, sd_mm)
+    expected = [label for label, *_ in PLACES[::2] + PLACES[1::2]]
+    assert sum(one == label for one, label in zip(given, expected, strict=True)) >= len(PLACES) - 2
+    assert sum(one in CORONARY for one in given) >= len(PLACES) - 1
+
+
+@pytest.mark.parametrize(("peak_hu", "sd_mm"), [(300, 1.2), (600, 1.2), (500, 2.0)])
+def test_calcium_put_beside_the_arteries_is_not_coronary(
+    view: Volume, release: Release, peak_hu: int, sd_mm: float
+) -> None:
+    """Valve, wall of the aorta, mitral ring, hila, pericardium and costal cartilage."""
+    given = given_to(view, release, tuple(place for _, *place in BESIDE), peak_hu, sd_mm)
+    expected = [label for label, *_ in BESIDE[::2] + BESIDE[1::2]]
+    assert sum(one in CORONARY for one in given) <= 1
+    named = [(one, label) for one, label in zip(given, expected, strict=True) if label != Label.OTHER]
+    assert sum(one == label for one, label in named) >= len(named) - 4

@@ -45,7 +45,7 @@ def test_a_patient_has_image_labels_tree_and_truth_that_belong_together(patient)
     assert patient.labels.same_grid(patient.volume)
     assert patient.seed == 41
     assert {"LM", "LAD", "RCA"} <= {branch.name for branch in patient.branches}
-    assert patient.truth["noisy"]["total"]["agatston"] == pytest.approx(300.0, rel=0.4)
+    assert patient.truth["noise_free"]["total"]["agatston"] == pytest.approx(300.0, rel=0.4)
     assert patient.truth["protocol"]["motion_mm"] == 0.3
     heart = patient.tissue.to_world(np.argwhere(patient.tissue.voxels == Tissue.LEFT_VENTRICLE)[::500])
     inside = patient.volume.to_index(heart)

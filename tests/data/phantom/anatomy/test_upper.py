@@ -85,3 +85,17 @@ def test_nodes_lie_about_the_airways_and_their_number_shows() -> None:
         away, _ = cKDTree(airways).query(scene.hu.to_world(soft))
         seen.append(int((away < 25.0).sum()))
     assert seen[1] > seen[0] + 500
+
+
+def test_air_distends_the_oesophagus_in_places() -> None:
+    """Its lumen is wide at one height and narrow at another, within one patient and between patients."""
+    widths = []
+    for seed in (2, 7, 11):
+        with_air, without = (
+            build_anatomy(draw_patient(seed, oesophageal_air=air), np.random.default_rng(seed)) for air in (True, False)
+        )
+        lumen = (with_air.tissue.voxels == Tissue.AIRWAY) & (without.tissue.voxels != Tissue.AIRWAY)
+        widths.append(lumen.sum(axis=(1, 2)) * np.prod(with_air.tissue.spacing_mm[1:]))
+        assert with_air.hu.voxels[lumen].mean() < -500.0
+    assert max(area.max() for area in widths) > 50.0
+    assert all(area.max() > 3.0 * area.min() for area in widths)
