@@ -67,19 +67,20 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
     Returns
     -------
     labels : (n,) uint8 values of ``Label``; background where the component was rejected.
-    confidence : (n,) float32 probability of that label in its component or piece; 0 for background.
+    confidence : (n,) float32 probability of that label in its component or piece, that it is calcium at all included; 0
+        for background.
     """
     labels = np.zeros(samples.voxels.size, np.uint8)
     confidence = np.zeros(samples.voxels.size, np.float32)
     probability = biased(samples.calcium, decision)
-    at, component = _kept(samples, probability, view, decision)
+    at, component, calcified = _kept(samples, probability, view, decision)
     if at.size == 0:
         return labels, confidence
     weight = voxel_weight(samples.hu[at])
     owner, owner_mean = _owners(probability[at], component, weight, view.voxel_volume_mm3, decision)
     volume_mm3 = np.bincount(component)[component] * view.voxel_volume_mm3
     labels[at] = owner + Label.AORTIC_VALVE - 1
-    confidence[at] = owner_mean
+    confidence[at] = owner_mean * calcified
     bone = at[(labels[at] == Label.OTHER) & (volume_mm3 > decision.largest_other_mm3)]
     labels[bone], confidence[bone] = Label.BACKGROUND, 0.0
     coronary = owner == 0
@@ -93,7 +94,7 @@ def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[
             decision,
         )
         labels[at[coronary]] = vessel + Label.LM
-        confidence[at[coronary]] = vessel_mean * owner_mean[coronary]
+        confidence[at[coronary]] *= vessel_mean
     return labels, confidence
 
 
@@ -108,16 +109,16 @@ def biased(probability: NDArray[np.float32], decision: Decision) -> NDArray[np.f
 
 def _kept(
     samples: Samples, probability: NDArray[np.float32], view: Volume, decision: Decision
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which samples lie in components that are calcium, and the component of each."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Which samples lie in components that are calcium, the component of each, and how surely that is calcium."""
     calcified = 1.0 - probability[:, Label.BACKGROUND]
     at = np.flatnonzero(calcified >= decision.join_probability)
     if at.size == 0:
-        return at, at
+        return at, at, np.zeros(0)
     component = connected(samples.voxels[at], view.shape, FACES)
-    mean = group_mean(calcified[at, None], component, voxel_weight(samples.hu[at]))[:, 0]
-    kept = mean[component] >= decision.keep_probability
-    return at[kept], numbered(component[kept])
+    mean = group_mean(calcified[at, None], component, voxel_weight(samples.hu[at]))[component, 0]
+    kept = mean >= decision.keep_probability
+    return at[kept], numbered(component[kept]), mean[kept]
 
 
 def voxel_weight(hu: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -45,8 +45,17 @@ def test_a_clear_plaque_keeps_its_artery_and_its_confidence() -> None:
     made = samples([(block(range(2), range(5, 9), range(5, 9)), {Label.LCX: 0.9}, 400)])
     labels, confidence = decide(made, VIEW, PLAIN)
     assert set(labels.tolist()) == {Label.LCX}
-    assert confidence.min() > 0.85
-    assert confidence.max() <= 1.0
+    assert confidence == pytest.approx(0.9, abs=0.02)
+
+
+def test_confidence_tells_how_surely_it_is_calcium_at_all() -> None:
+    """A speck that is kept with .55 against background is not confident because its artery is clear."""
+    speck = samples([(block(range(1), range(5, 7), range(5, 7)), {Label.RCA: 0.55}, 150)])
+    labels, confidence = decide(speck, VIEW, PLAIN)
+    assert set(labels.tolist()) == {Label.RCA}
+    assert confidence == pytest.approx(0.55, abs=0.02)
+    other = samples([(block(range(1), range(5, 7), range(5, 7)), {Label.OTHER: 0.6}, 150)])
+    assert decide(other, VIEW, PLAIN)[1] == pytest.approx(0.6, abs=0.02)
 
 
 def test_noise_is_background() -> None:
