@@ -57,7 +57,9 @@ def back_projected(shift_of):
 def test_it_looks_like_what_back_projection_makes_of_a_moving_disc(disc, quiet):
     slab, scene = disc
     protocol = replace(quiet, motion_mm=2.0, gated=True)
-    chance = Drawn(0.0, 0.0, 1.0, 0.0, 1.0)  # along the rows, not inwards, as far as the LAD, from 0 degrees, full speed
+    chance = Drawn(
+        0.0, 0.0, 1.0, 0.0, 1.0
+    )  # along the rows, not inwards, as far as the LAD, from 0 degrees, full speed
     change = beat(slab, scene, protocol, chance).voxels[1] - DISC
     expected = back_projected(lambda moment: -2.0 * moment) - back_projected(lambda moment: 0.0)
     near = DISTANCE < RADIUS + 12
