@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import map_coordinates
 
-from cacseg.data.phantom.scanner.grid import HEART, lattice_axes
+from cacseg.data.phantom.scanner.grid import heart_extent, lattice_axes
 from cacseg.data.phantom.scanner.protocol import Protocol
 from cacseg.data.phantom.scene import Scene
 from cacseg.volume import Volume
@@ -29,6 +29,9 @@ WALL: Final = (0.8, 2.0)
 
 AROUND_MM: Final = 8.0
 """What lies this far from the heart in the plane moves with it, ever less."""
+
+REACH: Final = 1.5
+"""Beyond this many times its half width nothing is looked at."""
 
 BEAT_MM: Final = (35.0, 90.0)
 """How far an ungated table travels in a heart beat."""
@@ -51,11 +54,16 @@ def beat(slab: Volume, scene: Scene, protocol: Protocol, rng: np.random.Generato
     -------
     Volume of the same grid; ``slab`` itself where nothing moves.
     """
-    where = _heart(slab, scene.tissue)
-    if protocol.motion_mm <= 0 or where is None:
+    box = heart_extent(scene)
+    if protocol.motion_mm <= 0 or box is None:
         return slab
-    (top, left), (y_mm, x_mm), middle, half = where
-    across, down = (x_mm - middle[1])[None] / half[1], (y_mm - middle[0])[:, None] / half[0]
+    axes = lattice_axes(slab)
+    (top, down), (left, across) = (
+        _from_heart(positions, *box[:, column]) for column, positions in ((1, axes.y_mm), (0, axes.x_mm))
+    )
+    if down.size == 0 or across.size == 0:
+        return slab
+    down = down[:, None]
     square = down**2 + across**2
     share = np.clip((1.35 - square) / 0.6, 0.0, 1.0).astype(np.float32)
     angle, inward = rng.uniform(0.0, 2 * np.pi), rng.uniform(-1.0, 1.0)
@@ -79,27 +87,12 @@ def beat(slab: Volume, scene: Scene, protocol: Protocol, rng: np.random.Generato
     return slab.with_voxels(voxels)
 
 
-def _heart(
-    slab: Volume, tissue: Volume
-) -> tuple[tuple[int, int], tuple[NDArray[np.float64], NDArray[np.float64]], list[float], list[float]] | None:
-    """First row and column around the heart, positions of rows and columns, its middle and half its size in mm."""
-    lookup = np.zeros(256, bool)
-    lookup[[int(each) for each in HEART]] = True
-    heart = lookup[tissue.voxels[::2, ::2, ::2]]
-    if not heart.any():
-        return None
-    axes, lattice = lattice_axes(slab), lattice_axes(tissue)
-    first, positions, middle, half = [], [], [], []
-    for axis, given, own in ((1, axes.y_mm, lattice.y_mm), (2, axes.x_mm, lattice.x_mm)):
-        hit = own[::2][heart.any(axis=tuple(other for other in range(3) if other != axis))]
-        middle.append(float(hit[0] + hit[-1]) / 2)
-        half.append(float(hit[-1] - hit[0]) / 2 + AROUND_MM)
-        inside = np.flatnonzero(np.abs(given - middle[-1]) <= 1.5 * half[-1])
-        if inside.size == 0:
-            return None
-        first.append(int(inside[0]))
-        positions.append(given[inside])
-    return (first[0], first[1]), (positions[0], positions[1]), middle, half
+def _from_heart(positions_mm: NDArray[np.float64], low_mm: float, high_mm: float) -> tuple[int, NDArray[np.float64]]:
+    """First position near the heart along an axis, and how far those near lie from its middle, 1 at its border."""
+    half = (high_mm - low_mm) / 2 + AROUND_MM
+    away = (positions_mm - (low_mm + high_mm) / 2) / half
+    near = np.flatnonzero(np.abs(away) <= REACH)
+    return int(near[0]) if near.size else 0, away[near]
 
 
 def _exposures(protocol: Protocol, slices: int, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:

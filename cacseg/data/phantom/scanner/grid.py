@@ -62,24 +62,32 @@ def lattice_axes(volume: Volume) -> Axes:
     )
 
 
-def heart_box(scene: Scene) -> NDArray[np.float64]:
-    """Bounding box of the heart, (2, 3): lowest and highest x, y, z in LPS mm.
-
-    Raises
-    ------
-    UsageError : the scene has no heart; give the protocol ``z_start_mm``, ``slices`` and ``centre_lps_mm``.
-    """
+def heart_extent(scene: Scene) -> NDArray[np.float64] | None:
+    """Bounding box of the heart, (2, 3): lowest and highest x, y, z in LPS mm; ``None`` where there is none."""
     axes = lattice_axes(scene.tissue)
     lookup = np.zeros(256, bool)
     lookup[[int(tissue) for tissue in HEART]] = True
     coarse = lookup[scene.tissue.voxels[::2, ::2, ::2]]
     if not coarse.any():
-        raise UsageError("The scene has no heart: give the protocol z_start_mm, slices and centre_lps_mm.")
+        return None
     box = np.empty((2, 3))
     for column, (axis, positions) in enumerate(((2, axes.x_mm), (1, axes.y_mm), (0, axes.z_mm))):
         others = tuple(other for other in range(3) if other != axis)
         hit = positions[::2][coarse.any(axis=others)]
         box[:, column] = hit[0], hit[-1]
+    return box
+
+
+def heart_box(scene: Scene) -> NDArray[np.float64]:
+    """Give ``heart_extent`` of a scene that must have a heart.
+
+    Raises
+    ------
+    UsageError : the scene has no heart; give the protocol ``z_start_mm``, ``slices`` and ``centre_lps_mm``.
+    """
+    box = heart_extent(scene)
+    if box is None:
+        raise UsageError("The scene has no heart: give the protocol z_start_mm, slices and centre_lps_mm.")
     return box
 
 

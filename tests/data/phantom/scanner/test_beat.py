@@ -30,7 +30,7 @@ class Drawn(np.random.Generator):
 
 @pytest.fixture
 def disc():
-    """A disc of the heart in lung, one slice, HU + 1000, and the scene it belongs to."""
+    """A disc of the heart in lung, three slices alike, HU + 1000, and the scene it belongs to."""
     slab = Volume.axial(np.stack([DISC] * 3), (3.0, 1.0, 1.0), (0.0, 0.0, 0.0))
     tissue = np.where(DISTANCE <= RADIUS, Tissue.LEFT_VENTRICLE, Tissue.LUNG).astype(np.uint8)
     classes = Volume.axial(np.stack([tissue] * 9), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
@@ -57,9 +57,8 @@ def back_projected(shift_of):
 def test_it_looks_like_what_back_projection_makes_of_a_moving_disc(disc, quiet):
     slab, scene = disc
     protocol = replace(quiet, motion_mm=2.0, gated=True)
-    chance = Drawn(
-        0.0, 0.0, 1.0, 0.0, 1.0
-    )  # along the rows, not inwards, as far as the LAD, from 0 degrees, full speed
+    along_rows, inwards, as_far_as_lad, from_0_degrees, full_speed = 0.0, 0.0, 1.0, 0.0, 1.0
+    chance = Drawn(along_rows, inwards, as_far_as_lad, from_0_degrees, full_speed)
     change = beat(slab, scene, protocol, chance).voxels[1] - DISC
     expected = back_projected(lambda moment: -2.0 * moment) - back_projected(lambda moment: 0.0)
     near = DISTANCE < RADIUS + 12
