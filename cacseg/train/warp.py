@@ -19,6 +19,7 @@ class WarpRange:
     ----------
     axial_degrees, tilt_degrees : largest rotation within the slices, and of them.
     scale : largest relative change of size.
+    stretch : largest relative change of length along each axis, on top of it.
     elastic_mm : SD of the displacement of control points about 40 mm apart.
     """
 
@@ -26,6 +27,7 @@ class WarpRange:
     tilt_degrees: float = 8.0
     scale: float = 0.1
     elastic_mm: float = 3.0
+    stretch: float = 0.0
 
 
 def draw_field(
@@ -35,6 +37,8 @@ def draw_field(
     half_mm = np.array(shape) * np.array(spacing_mm) / 2
     angles = np.radians(rng.uniform(-1, 1, 3) * (limits.axial_degrees, limits.tilt_degrees, limits.tilt_degrees))
     matrix = _rotation(angles) * (1 + rng.uniform(-limits.scale, limits.scale))
+    if limits.stretch:
+        matrix = matrix * (1 + rng.uniform(-limits.stretch, limits.stretch, 3))
     to_unit = matrix * (half_mm[None, :] / half_mm[:, None])
     in_xyz = to_unit[::-1, ::-1].copy()
     theta = torch.zeros(1, 3, 4)

@@ -107,6 +107,25 @@ def test_a_quarter_turn_turns_the_slices() -> None:
     assert min(columns, 15 - columns) == pytest.approx(2.5, abs=0.6)
 
 
+def test_a_stretch_changes_one_axis_alone() -> None:
+    cells = np.full((1, 12, 40, 40), AIR_HU, np.float32)
+    cells[0, 3:9, 12:28, 12:28] = 100
+
+    class Taller:
+        def __init__(self) -> None:
+            self.drawn = iter([np.zeros(3), 0.0, np.array([0.0, -0.25, 0.0])])
+
+        def uniform(self, *_: object) -> object:
+            return next(self.drawn)
+
+        def normal(self, mean: float, sd: float, size: tuple[int, ...]) -> np.ndarray:
+            return np.zeros(size)
+
+    limits = WarpRange(0, 0, 0, 0, stretch=0.25)
+    moved = warp_linear(cells, draw_field((12, 40, 40), (3.0, 1.5, 1.5), limits, Taller()))[0] > -450
+    assert [int(moved.any(axis=axes).sum()) for axes in ((1, 2), (0, 2), (0, 1))] == [6, 22, 16]
+
+
 def test_an_elastic_warp_moves_image_and_labels_alike() -> None:
     z, y, x = np.ogrid[:16, :64, :64]
     hu = 500.0 * np.exp(-(((z - 8) / 5) ** 2) - ((y - 40) / 9) ** 2 - ((x - 22) / 9) ** 2)
