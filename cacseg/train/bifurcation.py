@@ -20,7 +20,10 @@ from cacseg.train.sources import arrays_in, samples_in
 MOVES: Final = tuple(zip(MARGIN_CELLS, (1, 2, 2), strict=True))
 """Cells by which a block may move either way along each axis, and in which steps."""
 
-TURNED_SHARE: Final = 0.5
+TURNED_SHARE: Final = 0.6
+TURN_SCALE_STRETCH_SD: Final = (0.2, 0.1, 0.06)
+"""Radians, and natural logarithms of the size and of its change along one axis against the other."""
+
 UNTOLD_SHARE: Final = 0.1
 NOISY_SHARE: Final = 0.3
 
@@ -192,7 +195,7 @@ def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: n
     turned = torch.from_numpy(rng.random(n) < TURNED_SHARE)
     if turned.any():
         some = int(turned.sum())
-        sds = (0.12, 0.06, 0.04)
+        sds = TURN_SCALE_STRETCH_SD
         angle, scale, aspect = (torch.from_numpy(rng.normal(0, sd, some).astype(np.float32)) for sd in sds)
         sine, cosine = torch.sin(angle), torch.cos(angle)
         wide, tall = torch.exp(scale + aspect), torch.exp(scale - aspect)
