@@ -11,6 +11,7 @@ from cacseg.infer.assign import first_looks
 from cacseg.infer.bifurcation import left_main, over_classes
 from cacseg.infer.grid import axial_view
 from cacseg.infer.heart import HeartBox, find_heart
+from cacseg.scoring import RULES, score
 from cacseg.study import read_study
 from cacseg.vessels import CORONARY, Label
 from cacseg.volume import Volume
@@ -85,6 +86,12 @@ def test_there_is_one_left_main_artery(view: Volume, release: Release, heart: He
         highest = np.flatnonzero((probability[label] > 0.5).any(axis=(1, 2))).max()
         index = (np.array([highest, 0.0, 0.0]) - look.grid.to_cell[:, 1]) / look.grid.to_cell[:, 0]
         assert view.to_world([index])[0, 2] < LEFT_MAIN_LPS_MM[2] + 15.0
+
+
+def test_edges_that_motion_brightened_are_rarely_called_calcium(view: Volume, release: Release) -> None:
+    """No coronary calcium was noted in it; release 1.10.0 counted 146."""
+    labels = assign(view, release).labels
+    assert score(view, view.with_voxels(labels), RULES["literature"]).total.agatston < 100.0
 
 
 def given_to(
