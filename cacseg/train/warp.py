@@ -19,8 +19,9 @@ class WarpRange:
     ----------
     axial_degrees, tilt_degrees : largest rotation within the slices, and of them.
     scale : largest relative change of size.
-    stretch : largest relative change of length along each axis, on top of it.
     elastic_mm : SD of the displacement of control points about 40 mm apart.
+    stretch : largest relative change of length along each axis, on top of ``scale``; 0 draws nothing, so that runs
+        of before there was one repeat.
     """
 
     axial_degrees: float = 12.0

@@ -88,20 +88,26 @@ def test_a_warp_of_nothing_changes_nothing(sample: Sample) -> None:
     assert (warp_nearest(whole.calcium, field, UNKNOWN) == whole.calcium).mean() > 0.9999
 
 
+class Told:
+    """Chance that draws what it is told: angles, change of size, stretch along each axis; nothing elastic."""
+
+    def __init__(self, *drawn: object) -> None:
+        self.drawn = iter(drawn)
+
+    def uniform(self, *_: object) -> np.ndarray:
+        return np.array(next(self.drawn))
+
+    def normal(self, mean: float, sd: float, size: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(size)
+
+
 def test_a_quarter_turn_turns_the_slices() -> None:
     cells = np.zeros((1, 4, 16, 16), np.float32)
     cells[0] = AIR_HU
     cells[0, :, 2:4, 7:9] = 100
     limits = WarpRange(90.0, 0, 0, 0)
 
-    class Full:
-        def uniform(self, *_: object) -> np.ndarray:
-            return np.array([1.0, 0.0, 0.0]) if _[-1] == 3 else np.array(0.0)
-
-        def normal(self, mean: float, sd: float, size: tuple[int, ...]) -> np.ndarray:
-            return np.zeros(size)
-
-    turned = warp_linear(cells, draw_field((4, 16, 16), (3.0, 1.5, 1.5), limits, Full()))[0]
+    turned = warp_linear(cells, draw_field((4, 16, 16), (3.0, 1.5, 1.5), limits, Told([1.0, 0.0, 0.0], 0.0)))[0]
     rows, columns = (axis.mean() for axis in np.nonzero(turned[1] > 50))
     assert rows == pytest.approx(7.5, abs=0.6)
     assert min(columns, 15 - columns) == pytest.approx(2.5, abs=0.6)
@@ -111,18 +117,9 @@ def test_a_stretch_changes_one_axis_alone() -> None:
     cells = np.full((1, 12, 40, 40), AIR_HU, np.float32)
     cells[0, 3:9, 12:28, 12:28] = 100
 
-    class Taller:
-        def __init__(self) -> None:
-            self.drawn = iter([np.zeros(3), 0.0, np.array([0.0, -0.25, 0.0])])
-
-        def uniform(self, *_: object) -> object:
-            return next(self.drawn)
-
-        def normal(self, mean: float, sd: float, size: tuple[int, ...]) -> np.ndarray:
-            return np.zeros(size)
-
     limits = WarpRange(0, 0, 0, 0, stretch=0.25)
-    moved = warp_linear(cells, draw_field((12, 40, 40), (3.0, 1.5, 1.5), limits, Taller()))[0] > -450
+    chance = Told([0.0, 0.0, 0.0], 0.0, [0.0, -0.25, 0.0])
+    moved = warp_linear(cells, draw_field((12, 40, 40), (3.0, 1.5, 1.5), limits, chance))[0] > -450
     assert [int(moved.any(axis=axes).sum()) for axes in ((1, 2), (0, 2), (0, 1))] == [6, 22, 16]
 
 
