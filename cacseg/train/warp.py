@@ -1,6 +1,7 @@
 """Small smooth deformations of a sample: rotation, scaling and elastic displacement in one resampling."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from cacseg.infer.grid import AIR_HU
+
+INNER_MM: Final = 75.0
+"""Distance from the middle at which an inner rotation is a third of what it is there."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class WarpRange:
     elastic_mm : SD of the displacement of control points about 40 mm apart.
     stretch : largest relative change of length along each axis, on top of ``scale``; 0 draws nothing, so that runs
         of before there was one repeat.
+    inner_degrees : largest rotation about each axis, on top, of what lies in the middle alone; it fades out over
+        ``INNER_MM``, so that the heart turns and the wall of the chest stays. 0 draws nothing either.
     """
 
     axial_degrees: float = 12.0
@@ -29,6 +35,7 @@ class WarpRange:
     scale: float = 0.1
     elastic_mm: float = 3.0
     stretch: float = 0.0
+    inner_degrees: float = 0.0
 
 
 def draw_field(
@@ -45,11 +52,22 @@ def draw_field(
     theta = torch.zeros(1, 3, 4)
     theta[0, :, :3] = torch.from_numpy(in_xyz)
     field = functional.affine_grid(theta, [1, 1, *shape], align_corners=False)
+    if limits.inner_degrees:
+        field = _turned_inside(field, half_mm, np.radians(rng.uniform(-1, 1, 3) * limits.inner_degrees))
     knots = rng.normal(0, limits.elastic_mm, (1, 3, 5, 6, 6)) / half_mm[::-1][None, :, None, None, None]
     smooth = functional.interpolate(
         torch.from_numpy(knots.astype(np.float32)), size=shape, mode="trilinear", align_corners=True
     )
     return field + smooth.permute(0, 2, 3, 4, 1)
+
+
+def _turned_inside(field: Tensor, half_mm: NDArray[np.float64], angles: NDArray[np.float64]) -> Tensor:
+    """Rotate the places that a field samples about the middle, less the farther off they lie."""
+    xyz_mm = torch.from_numpy(half_mm[::-1].astype(np.float32))
+    matrix = torch.from_numpy(_rotation(angles)[::-1, ::-1].astype(np.float32))
+    place = field * xyz_mm
+    near = torch.exp(-((place.norm(dim=-1, keepdim=True) / INNER_MM) ** 4))
+    return (place + near * (place @ matrix.T - place)) / xyz_mm
 
 
 def warp_linear(channels: NDArray[np.float32], field: Tensor) -> NDArray[np.float32]:

@@ -123,6 +123,22 @@ def test_a_stretch_changes_one_axis_alone() -> None:
     assert [int(moved.any(axis=axes).sum()) for axes in ((1, 2), (0, 2), (0, 1))] == [6, 22, 16]
 
 
+def test_an_inner_turn_turns_the_middle_and_leaves_the_edge() -> None:
+    cells = np.full((1, 4, 120, 120), AIR_HU, np.float32)
+    cells[0, :, 40:46, 57:63] = 100  # 25 mm from the middle
+    cells[0, :, :5, 57:63] = 100  # 86 mm
+    limits = WarpRange(0, 0, 0, 0, inner_degrees=90.0)
+
+    chance = Told([0.0, 0.0, 0.0], 0.0, [1 / 3, 0.0, 0.0])
+    turned = warp_linear(cells, draw_field((4, 120, 120), (3.0, 1.5, 1.5), limits, chance))[0, 1] > -450
+    rows, columns = (axis.mean() for axis in np.nonzero(turned[30:90]))
+    away = np.hypot(rows - 29.5, columns - 59.5)
+    assert away == pytest.approx(17, abs=1)
+    assert abs(np.degrees(np.arcsin((columns - 59.5) / away))) == pytest.approx(30, abs=3)
+    edge = np.nonzero(turned[:5])[1].mean()
+    assert abs(edge - 59.5) < 8  # 86 mm off, it would be 29 cells
+
+
 def test_an_elastic_warp_moves_image_and_labels_alike() -> None:
     z, y, x = np.ogrid[:16, :64, :64]
     hu = 500.0 * np.exp(-(((z - 8) / 5) ** 2) - ((y - 40) / 9) ** 2 - ((x - 22) / 9) ** 2)
@@ -168,6 +184,16 @@ def test_each_variation_of_intensity_does_what_it_says(sample: Sample) -> None:
     hu, added = hu_changes(sample, blur_probability=1.0, blur_cells=5.0)
     steps = [np.abs(np.diff(image[20:28], axis=2)).mean() for image in (hu, hu + added)]
     assert steps[1] < 0.95 * steps[0]
+
+    hu, added = hu_changes(sample, sharpen_probability=1.0, sharpen=5.0)
+    steps = [np.abs(np.diff(image[20:28], axis=2)).mean() for image in (hu, hu + added)]
+    assert steps[1] > 1.05 * steps[0]
+
+    hu, added = hu_changes(sample, uneven_probability=1.0, uneven_hu=30.0)
+    deep = hu > AIR_HU + 100
+    assert 1 < added[deep].std() < 40
+    beside = deep[:, :, 1:] & deep[:, :, :-1]
+    assert np.abs(np.diff(added, axis=2)[beside]).max() < 4  # it drifts, and steps nowhere
 
 
 def test_density_of_calcium_varies_and_its_extent_does_not(sample: Sample) -> None:
