@@ -16,13 +16,14 @@ from cacseg.models import BifurcationNet
 from cacseg.train.bifurcation_sample import CACHED_BLOCK, MARGIN_CELLS
 from cacseg.train.loop import CPU, Settings, kept_for_validation, train
 from cacseg.train.sources import arrays_in, samples_in
+from cacseg.train.warp import WarpRange, coarser, draw_field
 
 MOVES: Final = tuple(zip(MARGIN_CELLS, (1, 2, 2), strict=True))
 """Cells by which a block may move either way along each axis, and in which steps."""
 
 TURNED_SHARE: Final = 0.6
-TURN_SCALE_STRETCH_SD: Final = (0.2, 0.1, 0.06)
-"""Radians, and natural logarithms of the size and of its change along one axis against the other."""
+WARP: Final = WarpRange(axial_degrees=25.0, tilt_degrees=14.0, scale=0.2, elastic_mm=1.2, stretch=0.1)
+"""How blocks are turned and bent; control points of what is elastic lie 11 to 13 mm apart in one."""
 
 UNTOLD_SHARE: Final = 0.1
 NOISY_SHARE: Final = 0.3
@@ -183,7 +184,7 @@ def allowed(target: Tensor) -> Tensor:
 
 
 def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: np.random.Generator) -> Blocks:
-    """Turn and scale blocks in the plane, vary HU, density and noise, and keep from some what the first network says.
+    """Turn, scale and bend blocks, vary HU, density and noise, and keep from some what the first network says.
 
     Never mirrored: the arteries are told apart by the side they lie on.
     """
@@ -194,17 +195,13 @@ def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: n
 
     turned = torch.from_numpy(rng.random(n) < TURNED_SHARE)
     if turned.any():
-        some = int(turned.sum())
-        sds = TURN_SCALE_STRETCH_SD
-        angle, scale, aspect = (torch.from_numpy(rng.normal(0, sd, some).astype(np.float32)) for sd in sds)
-        sine, cosine = torch.sin(angle), torch.cos(angle)
-        wide, tall = torch.exp(scale + aspect), torch.exp(scale - aspect)
-        theta = torch.stack([wide * cosine, -wide * sine, tall * sine, tall * cosine], 1).reshape(some, 2, 2)
-        theta = functional.pad(theta, (0, 1))
-        cells[turned], prior[turned] = (_turned(each[turned], theta, "bilinear") for each in (cells, prior))
-        calcium[turned], artery[turned] = (
-            _turned(each[turned][:, None].float(), theta, "nearest")[:, 0].to(each.dtype) for each in (calcium, artery)
-        )
+        shape, spacing_mm = BLOCK.shape, BLOCK.spacing_mm
+        fields = torch.cat([draw_field(shape, spacing_mm, WARP, rng) for _ in range(int(turned.sum()))])
+        cells[turned] = _warped(cells[turned], fields, "bilinear")
+        prior[turned] = _warped(prior[turned], coarser(fields), "bilinear")
+        for target in (calcium, artery):
+            moved = _warped(target[turned][:, None].float(), fields, "nearest")
+            target[turned] = moved[:, 0].to(target.dtype)
     cells[:, 0] = cells[:, 0] * (1 + draw(0.03)) + draw(6.0)
     cells[:, 2] = cells[:, 2] * torch.exp(draw(0.1))
     noisy = torch.from_numpy((rng.random((n, 1, 1, 1)) < NOISY_SHARE).astype(np.float32))
@@ -214,14 +211,10 @@ def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: n
     return cells, prior, calcium, artery
 
 
-def _turned(blocks: Tensor, theta: Tensor, mode: str) -> Tensor:
-    """Turn (n, c, slice, row, column) in the plane; edges are held where interpolated, else 0 beyond."""
-    n, c, slices, rows, columns = blocks.shape
-    grid = functional.affine_grid(theta, [n, 1, rows, columns], align_corners=False)
+def _warped(blocks: Tensor, fields: Tensor, mode: str) -> Tensor:
+    """Sample (n, c, slice, row, column) where fields say; edges are held where interpolated, else 0 beyond."""
     beyond = "border" if mode == "bilinear" else "zeros"
-    flat = blocks.reshape(n, c * slices, rows, columns)
-    moved = functional.grid_sample(flat, grid, mode=mode, padding_mode=beyond, align_corners=False)
-    return moved.reshape(blocks.shape)
+    return functional.grid_sample(blocks, fields, mode=mode, padding_mode=beyond, align_corners=False)
 
 
 def fit(

@@ -221,7 +221,7 @@ def test_calcium_is_measured_where_its_artery_is_known_alone(folder: Path) -> No
 def test_variation_moves_targets_with_what_they_are_of(folder: Path) -> None:
     data = BifurcationData(folder, SHORT)
     rng = np.random.default_rng(3)
-    whole = [torch.stack(each) for each in zip(*[data.block(k, MARGIN_CELLS) for k in range(6)] * 3, strict=True)]
+    whole = [torch.stack(each) for each in zip(*[data.block(k, MARGIN_CELLS) for k in range(6)] * 8, strict=True)]
     cells, prior, calcium, artery = varied(*(each.clone() for each in whole), rng)
     assert not torch.equal(artery, whole[3])
     bright, dark = cells[:, 0][artery == LAD], cells[:, 0][artery == 0]
@@ -229,10 +229,15 @@ def test_variation_moves_targets_with_what_they_are_of(folder: Path) -> None:
     assert float((dark < 0).float().mean()) > 0.95
     assert set(torch.unique(calcium).tolist()) <= {0, LAD}
     untold = (prior == 0).flatten(1).all(1)
-    assert 0 < int(untold.sum()) < 9
+    assert 0 < int(untold.sum()) < 16
     column = torch.arange(BLOCK.shape[2], dtype=torch.float32)
     left, right = ((artery == bit).float().sum((1, 2)) @ column / (artery == bit).sum((1, 2, 3)) for bit in (LM, LAD))
     assert (left < right).all()  # never mirrored
+    slices = torch.arange(BLOCK.shape[0], dtype=torch.float32)
+    before, after = (
+        (each == LAD).float().sum((2, 3)) @ slices / (each == LAD).sum((1, 2, 3)) for each in (whole[3], artery)
+    )
+    assert 0.5 < float((after - before).abs().max()) < 4  # out of the slices, too
 
 
 def test_what_is_learned_tells_the_bend(folder: Path, tmp_path: Path) -> None:
