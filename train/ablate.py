@@ -45,6 +45,8 @@ NO_VARIATION = {
     "cut_probability": 0.0,
     "excess_scale_sd": 0.0,
     "rim_probability": 0.0,
+    "sharpen_probability": 0.0,
+    "uneven_probability": 0.0,
 }
 LOSS = {
     "equal class weights": {"calcium_classes": [0.1, *[1.0] * 9]},

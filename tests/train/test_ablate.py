@@ -47,7 +47,7 @@ def test_every_change_changes_one_part_of_the_configuration(ablate, folders, tmp
 def test_changes_name_what_exists(ablate):
     losses, variation = ({each.name for each in fields(kind)} for kind in (LossWeights, Augmentation))
     assert all(set(change) <= losses for change in ablate.LOSS.values())
-    assert set(ablate.NO_VARIATION) | {"warp", "noise_hu", "blur_cells"} == variation
+    assert set(ablate.NO_VARIATION) | {"warp", "noise_hu", "blur_cells", "sharpen", "uneven_hu"} == variation
     assert len(ablate.LOSS["equal class weights"]["calcium_classes"]) == len(LossWeights().calcium_classes)
 
 
