@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from torch.nn.functional import interpolate
 
 from cacseg.infer.grid import AIR_HU, HEART_GRID, SCOUT_GRID, GridSpec
 from cacseg.train.rims import add_bright_rims
 from cacseg.train.sample import CACHED_GRID, MARGIN_CELLS, UNKNOWN, Sample
-from cacseg.train.warp import WarpRange, coarser, draw_field, warp_linear, warp_nearest
+from cacseg.train.warp import WarpRange, coarser, draw_field, smooth_between, warp_linear, warp_nearest
 
 UNEVEN_KNOTS: Final = (3, 4, 4)
 """Along slice, row and column, between which HU drift."""
@@ -35,7 +33,8 @@ class Augmentation:
     noise_probability, noise_hu : extra correlated noise, up to this SD.
     blur_probability, blur_cells : extra blur in the plane, up to this SD.
     sharpen_probability, sharpen : overshooting edges in the plane, as of sharper kernels: up to this share of what a
-        blur of one cell takes away is added again. Not where it is blurred.
+        blur of one cell takes away is added again. Not where it is blurred. Probability 0 draws nothing, here and of
+        what drifts, so that runs of before there were these repeat.
     uneven_probability, uneven_hu : HU that drift over some 70 mm, as by scatter and hardening, up to this SD.
     cut_probability : that slices at one end, or the edge of the field of view, are missing.
     excess_scale_sd : of the density of calcium.
@@ -139,7 +138,8 @@ def _vary_hu(hu: NDArray[np.float32], by: Augmentation, rng: np.random.Generator
         lost = varied - gaussian_filter(varied, (0, 1.0, 1.0), truncate=2.5)
         varied += np.float32(rng.uniform(0, by.sharpen)) * lost
     if by.uneven_probability and rng.random() < by.uneven_probability:
-        varied += uneven(hu.shape, rng.uniform(0, by.uneven_hu), rng)
+        knots = rng.normal(0, rng.uniform(0, by.uneven_hu), (1, 1, *UNEVEN_KNOTS))
+        varied += smooth_between(knots, hu.shape)[0, 0].numpy()
     if rng.random() < by.noise_probability:
         noise = rng.standard_normal(hu.shape, np.float32)
         if rng.random() < 0.5:
@@ -148,13 +148,6 @@ def _vary_hu(hu: NDArray[np.float32], by: Augmentation, rng: np.random.Generator
         varied += noise * np.float32(rng.uniform(0, by.noise_hu))
     varied[outside] = AIR_HU
     return np.maximum(varied, np.float32(AIR_HU))
-
-
-def uneven(shape: tuple[int, ...], sd_hu: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """HU of this SD that drift smoothly over a grid of (slice, row, column)."""
-    knots = torch.from_numpy(rng.normal(0, sd_hu, (1, 1, *UNEVEN_KNOTS)).astype(np.float32))
-    drift: NDArray[np.float32] = interpolate(knots, size=shape, mode="trilinear", align_corners=True)[0, 0].numpy()
-    return drift
 
 
 def _cut(cells: NDArray[np.float32], labels: tuple[NDArray[np.uint8], ...], rng: np.random.Generator) -> None:

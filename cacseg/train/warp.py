@@ -55,10 +55,13 @@ def draw_field(
     if limits.inner_degrees:
         field = _turned_inside(field, half_mm, np.radians(rng.uniform(-1, 1, 3) * limits.inner_degrees))
     knots = rng.normal(0, limits.elastic_mm, (1, 3, 5, 6, 6)) / half_mm[::-1][None, :, None, None, None]
-    smooth = functional.interpolate(
-        torch.from_numpy(knots.astype(np.float32)), size=shape, mode="trilinear", align_corners=True
-    )
-    return field + smooth.permute(0, 2, 3, 4, 1)
+    return field + smooth_between(knots, shape).permute(0, 2, 3, 4, 1)
+
+
+def smooth_between(knots: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
+    """Interpolate (1, channel, slice, row, column) values at control points, the outermost at the edges, to a grid."""
+    points = torch.from_numpy(knots.astype(np.float32))
+    return functional.interpolate(points, size=shape, mode="trilinear", align_corners=True)
 
 
 def _turned_inside(field: Tensor, half_mm: NDArray[np.float64], angles: NDArray[np.float64]) -> Tensor:
