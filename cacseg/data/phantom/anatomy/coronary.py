@@ -1,6 +1,6 @@
 """The coronary tree: Dodge's mean course, fitted to the grooves of one heart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,10 +70,9 @@ class Course:
 PULL: Final[dict[Groove, float]] = {("lv", "rv"): 0.15, ("lv", "la"): 0.15, ("rv", "ra"): 0.14}
 """How strongly an artery is drawn into the bottom of its groove, against Dodge's course."""
 
-BESIDE_MM: Final[dict[Groove, float]] = {("lv", "rv"): 0.0, ("lv", "la"): -8.0, ("rv", "ra"): -3.0}
+BESIDE_MM: Final[dict[Groove, float]] = {("lv", "rv"): 0.0, ("lv", "la"): -2.0, ("rv", "ra"): -3.0}
 """How much nearer an artery lies to the first body of its groove than to the second: those of the atrioventricular
-grooves run over the ventricles' shoulders, beyond the valve plane (Dodge's circumflex 11-16 mm beyond the mitral
-ring's middle)."""
+grooves lean on the ventricles."""
 
 GROOVE_FROM_MM: Final = (8.0, 24.0)
 """Between these lengths the left arteries come into the hold of their groove: before, they cross the fat between
@@ -257,7 +256,7 @@ def fit(model: HeartModel, drafts: list[Course], rng: np.random.Generator) -> tu
     ):
         parent = fitted.get(each.parent or "")
         joined: Array = _joined(curve, parent, each) + _windings(len(curve), model, each, rng)
-        joined = _outside_root(model, joined, thick, each)
+        joined = _outside_atrium(model, _outside_root(model, joined, thick, each), each)
         even, calibre = _even(joined, thick, 1.0 / model.facts.heart_scale)
         fitted[each.name] = Branch(
             each.name, each.vessel, even.astype(np.float64), calibre.astype(np.float64), each.parent
@@ -309,12 +308,7 @@ def _settle(
 def _in_septum(model: HeartModel, points: Array) -> Array:
     """Lift septal branches out of the left ventricle's cavity, to the middle of its wall at the deepest."""
     deepest = -0.5 * model.facts.wall_mm / model.facts.heart_scale
-    step = 0.5 * np.concatenate([np.zeros((1, 3)), np.eye(3)])
-    found = points.copy()
-    for _ in range(4):
-        depth = model.left_ventricle((found[None] + step[:, None]).astype(np.float32)).astype(np.float64)
-        found += _towards(depth, np.maximum(depth[0], deepest), 0.9)
-    return found
+    return _pushed_out(model.left_ventricle, points, np.full(len(points), deepest))
 
 
 def _outside_root(model: HeartModel, points: Array, radius: Array, each: Course) -> Array:
@@ -327,11 +321,23 @@ def _outside_root(model: HeartModel, points: Array, radius: Array, each: Course)
         least = np.minimum(0.7 * np.arange(count), least)
     else:
         least[0] = -np.inf
+    return np.concatenate([_pushed_out(model.root.distance_mm, points[:count], least), points[count:]])
+
+
+def _outside_atrium(model: HeartModel, points: Array, each: Course) -> Array:
+    """Push the circumflex and its branches, which run along the left atrium, out of it."""
+    if each.vessel != Label.LCX:
+        return points
+    return _pushed_out(model.left_atrium, points, np.full(len(points), 0.3))
+
+
+def _pushed_out(distance_mm: Callable[[Array], Array], points: Array, least_mm: Array) -> Array:
+    """Move points (n, 3) along the gradient of a body's signed distance until each keeps its least distance (n,)."""
     step = 0.5 * np.concatenate([np.zeros((1, 3)), np.eye(3)])
     found = points.copy()
     for _ in range(4):
-        depth = model.root.distance_mm(found[None, :count] + step[:, None])
-        found[:count] += _towards(depth, np.maximum(depth[0], least), 0.8)
+        depth = distance_mm((found[None] + step[:, None]).astype(np.float32)).astype(np.float64)
+        found += _towards(depth, np.maximum(depth[0], least_mm), 0.8)
     return found
 
 

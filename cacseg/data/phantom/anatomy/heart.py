@@ -72,9 +72,9 @@ class HeartModel:
         axes = np.stack([LONG_AXIS, _UP, RIGHTWARD])
         semi = np.array([LONG_MM, 39.5, 36.7]) * size - wall_mm * np.array([0.85, 1.0, 1.0])
         body = ellipsoid(points, BASE_MM + 35.0 * LONG_AXIS - 2.5 * _UP - 0.8 * RIGHTWARD, semi, axes)
-        base = half_space(points, self.mitral.centre + 9.5 * self.mitral.inflow, -self.mitral.inflow)
+        base = half_space(points, self.mitral.centre + 5.0 * self.mitral.inflow, -self.mitral.inflow)
         outflow = tube(points, np.array([[0.5, -0.5, 1.0], [9.0, -7.0, -15.0]]), np.array([13.5, 14.0]) - 0.2 * wall_mm)
-        return smooth_union(smooth_cut(body, base, 24.0), outflow, 8.0)
+        return smooth_union(smooth_cut(body, base, 18.0), outflow, 8.0)
 
     def right_ventricle(self, points: Array) -> Array:
         """Distance to the right ventricle with its outflow tract (the left ventricle lies over it)."""
@@ -93,12 +93,12 @@ class HeartModel:
     def left_atrium(self, points: Array) -> Array:
         """Distance to the left atrium without its appendage and veins."""
         size = self.facts.left_atrium_scale
-        front = np.array([-4.5, 15.0, 4.0])
+        front = np.array([-2.0, 15.0, 3.5])
         centre = front + np.array([0.0, 20.5 * size, 0.0])
         body = ellipsoid(points, centre, np.array([31.0, 20.5, 24.0]) * size)
         mouth = self.mitral.centre
         funnel = np.stack([np.add(centre, [4.0, -1.0, -4.0]), mouth + 8.0 * self.mitral.inflow])
-        return smooth_union(body, tube(points, funnel, np.array([16.0, 0.82 * self.mitral.half_width_mm])), 12.0)
+        return smooth_union(body, tube(points, funnel, np.array([16.0, 0.86 * self.mitral.half_width_mm])), 12.0)
 
     def left_appendage(self, points: Array) -> Array:
         """Distance to the left atrial appendage, beside the pulmonary trunk over the left groove."""
