@@ -62,6 +62,8 @@ class PatientFacts:
     mitral_shift_mm, mitral_drop_mm : of the annulus away from the aortic valve, and towards the apex.
     left_atrium_scale, right_atrium_scale, right_ventricle_scale, left_ventricle_scale : of linear size.
     wall_mm : thickness of the left ventricle.
+    appendage_rise_mm, appendage_reach, appendage_scale : of the left atrial appendage: how much higher its tip lies
+        than over the circumflex, which part of its full length and size it has.
     left_main_mm, bifurcation_deg : length of the left main and angle between its two branches.
     dominance, ramus, diagonals, marginals : pattern of the coronary tree.
     circumflex_reach : 0 ends at the obtuse margin, 1 at the crux.
@@ -123,6 +125,9 @@ class PatientFacts:
     right_ventricle_scale: float
     left_ventricle_scale: float
     wall_mm: float
+    appendage_rise_mm: float
+    appendage_reach: float
+    appendage_scale: float
     left_main_mm: float
     bifurcation_deg: float
     dominance: Dominance
@@ -202,6 +207,7 @@ def draw_patient(seed: int, **overrides: Any) -> PatientFacts:
         **_draw_hu(rng, person),
         **_draw_position(np.random.default_rng([seed, 102])),
         **_draw_upper(np.random.default_rng([seed, 103]), person),
+        **_draw_appendage(np.random.default_rng([seed, 106])),
     )
     return replace(facts, **overrides)
 
@@ -284,12 +290,20 @@ def _draw_heart(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, A
         "pulmonary_diameter_mm": float(np.clip(27.0 * width * np.exp(rng.normal(0.0, 0.09)), 20.0, 38.0)),
         "mitral_diameter_mm": float(np.clip(36.5 * width * np.exp(rng.normal(0.0, 0.07)), 29.0, 46.0)),
         "mitral_shift_mm": _normal(rng, 0.0, 1.8, -4.0, 4.5),
-        "mitral_drop_mm": _normal(rng, -0.5, 4.5, -8.0, 9.0),
+        "mitral_drop_mm": _normal(rng, 0.0, 4.5, -8.0, 9.0),
         "left_atrium_scale": float(np.exp(_normal(rng, 0.002 * (age - 60.0), 0.08, -0.16, 0.25))),
         "right_atrium_scale": float(np.exp(_normal(rng, 0.0, 0.07, -0.16, 0.18))),
         "right_ventricle_scale": float(np.exp(_normal(rng, 0.02, 0.06, -0.09, 0.16))),
         "left_ventricle_scale": float(np.exp(_normal(rng, 0.0, 0.04, -0.09, 0.11))),
         "wall_mm": _normal(rng, 9.0 if female else 10.0, 1.3, 6.5, 15.0),
+    }
+
+
+def _draw_appendage(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "appendage_rise_mm": _normal(rng, 4.0, 6.0, -4.0, 18.0),
+        "appendage_reach": float(rng.uniform(0.45, 1.0)),
+        "appendage_scale": float(np.exp(_normal(rng, -0.08, 0.17, -0.45, 0.25))),
     }
 
 

@@ -115,9 +115,7 @@ def _heart_landmarks(
         "apex": (BASE_MM + (35.0 + LONG_MM * model.facts.left_ventricle_scale) * LONG_AXIS)[None],
         "papillary_muscles": np.concatenate(muscles),
         "pericardium": _pericardium(model, rng),
-        "left_atrial_appendage": np.array(
-            [[19.0, 28.0, 15.0], [31.0, 22.0, 20.0], [39.0, 9.0, 22.0], [42.0, -3.0, 19.0]]
-        ),
+        "left_atrial_appendage": model.appendage[0],
     }
 
 

@@ -52,6 +52,7 @@ class HeartModel:
     root, mitral : valves.
     ascending : centre line and radius of the tubular ascending aorta.
     pulmonary_trunk : centre line and radius from the pulmonary valve to the bifurcation.
+    appendage : centre line and radius of the left atrial appendage, from mouth to tip.
     """
 
     facts: PatientFacts
@@ -59,12 +60,14 @@ class HeartModel:
     mitral: MitralRing
     ascending: tuple[Array, Array]
     pulmonary_trunk: tuple[Array, Array]
+    appendage: tuple[Array, Array]
 
     @classmethod
     def of(cls, facts: PatientFacts) -> "HeartModel":
         """Build the parts."""
         root = AorticRoot.of(facts)
-        return cls(facts, root, MitralRing.of(facts, root), _ascending(facts, root), _pulmonary_trunk(facts))
+        tubes = (_ascending(facts, root), _pulmonary_trunk(facts), _left_appendage(facts))
+        return cls(facts, root, MitralRing.of(facts, root), *tubes)
 
     def left_ventricle(self, points: Array, wall_mm: float = 0.0) -> Array:
         """Distance to the outer surface of the left ventricle, or to its cavity ``wall_mm`` deeper."""
@@ -102,8 +105,7 @@ class HeartModel:
 
     def left_appendage(self, points: Array) -> Array:
         """Distance to the left atrial appendage, beside the pulmonary trunk over the left groove."""
-        line = np.array([[19.0, 28.0, 15.0], [31.0, 22.0, 20.0], [39.0, 9.0, 22.0], [42.0, -3.0, 19.0]])
-        return tube(points, line, np.array([11.0, 10.5, 9.0, 6.0]) * self.facts.left_atrium_scale)
+        return tube(points, *self.appendage)
 
     def right_atrium(self, points: Array) -> Array:
         """Distance to the right atrium without its appendage."""
@@ -164,3 +166,12 @@ def _pulmonary_trunk(facts: PatientFacts) -> tuple[Array, Array]:
     points[2:, 2] -= np.array([0.6, 1.0]) * facts.fork_drop_mm
     points[:, :2] += 0.7 * crowding * unit(np.array([0.75, -0.65]))
     return spline(points, 8.0, np.array([0.97, 1.0, 1.0, 1.0]) * radius)
+
+
+def _left_appendage(facts: PatientFacts) -> tuple[Array, Array]:
+    """Lay the appendage around the left of the pulmonary trunk; appendages are short or long, low or high."""
+    line = np.array([[19.0, 28.0, 15.0], [31.0, 22.0, 20.0], [39.0, 9.0, 22.0], [42.0, -3.0, 19.0]])
+    line[:, 2] += facts.appendage_rise_mm * np.array([0.2, 0.7, 1.0, 1.0])
+    share, kept = np.arange(4.0), facts.appendage_reach * np.arange(4.0)
+    radius = np.array([11.0, 10.5, 9.0, 6.0]) * facts.left_atrium_scale * facts.appendage_scale
+    return np.stack([np.interp(kept, share, each) for each in line.T], axis=1), radius

@@ -21,14 +21,14 @@ RIGHT_SINUS_DEG: Final = -116.0
 NON_CORONARY_SINUS_DEG: Final = 122.0
 """Turn from the left sinus about the axis: right sinus in front, non-coronary sinus behind on the right."""
 
-MITRAL_CENTRE_MM: Final = np.array([13.5, 14.4, -10.0])
+MITRAL_CENTRE_MM: Final = np.array([13.5, 14.4, -9.3])
 MITRAL_NORMAL: Final = unit(np.array([0.55, -0.68, -0.48]))
 """Centre of the mitral ring and the direction of inflow: behind and left of the aortic annulus, with which the
 anterior arc is continuous. So far to the left that Dodge's circumflex passes the posterior arc as closely as in people:
 at least 4.9 mm (SD 2.1) by echocardiography (Kuroda 2026), less than 2 mm in 9 of 52 by CT (Miura 2021)."""
 
-TOUCHING_MM: Final = -0.5
-"""Distance of the nearest point of the mean mitral ring to the surface of the aortic root."""
+TOUCHING_MM: Final = 1.5
+"""Distance of the nearest point of the mean mitral ring to the lumen of the aortic root."""
 
 TRICUSPID_CENTRE_MM: Final = np.array([-20.0, -8.5, -25.5])
 TRICUSPID_NORMAL: Final = unit(np.array([0.60, -0.68, -0.42]))
