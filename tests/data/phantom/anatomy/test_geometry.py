@@ -259,6 +259,19 @@ def test_the_posterior_arc_of_the_mitral_annulus_lies_where_atrium_and_ventricle
     assert abs(np.median(from_ventricle)) < 6.0
 
 
+def test_left_atrial_appendages_are_short_or_long_low_or_high() -> None:
+    drawn = [geometry(seed).facts for seed in SEEDS]
+    lines, widths = zip(*(geometry(seed).model.appendage for seed in SEEDS), strict=True)
+    assert np.corrcoef([each.appendage_reach for each in drawn], [length_mm(line) for line in lines])[0, 1] > 0.9
+    risen = [line[-1, 2] - line[0, 2] for line in lines]
+    assert np.corrcoef([each.appendage_rise_mm for each in drawn], risen)[0, 1] > 0.8
+    size = [each.appendage_scale * each.left_atrium_scale for each in drawn]
+    assert np.allclose([each[0] for each in widths], 11.0 * np.array(size))
+    mouths = np.array([line[0] for line in lines])
+    assert np.allclose(mouths[:, :2], mouths[0, :2])
+    assert np.ptp(mouths[:, 2]) < 5.0
+
+
 def test_population_spreads(patient: Geometry) -> None:
     assert np.isfinite(np.concatenate(list(patient.landmarks.values()), axis=None)).all()
 
