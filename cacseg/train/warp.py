@@ -28,6 +28,8 @@ class WarpRange:
         of before there was one repeat.
     inner_degrees : largest rotation about each axis, on top, of what lies in the middle alone; it fades out over
         ``INNER_MM``, so that the heart turns and the wall of the chest stays. 0 draws nothing either.
+    bend_mm : SD of the displacement of control points half a sample (70 to 110 mm) apart, so that parts of the heart
+        shift, turn and shear against each other. 0 draws nothing either.
     """
 
     axial_degrees: float = 12.0
@@ -36,6 +38,7 @@ class WarpRange:
     elastic_mm: float = 3.0
     stretch: float = 0.0
     inner_degrees: float = 0.0
+    bend_mm: float = 0.0
 
 
 def draw_field(
@@ -55,7 +58,11 @@ def draw_field(
     if limits.inner_degrees:
         field = _turned_inside(field, half_mm, np.radians(rng.uniform(-1, 1, 3) * limits.inner_degrees))
     knots = rng.normal(0, limits.elastic_mm, (1, 3, 5, 6, 6)) / half_mm[::-1][None, :, None, None, None]
-    return field + smooth_between(knots, shape).permute(0, 2, 3, 4, 1)
+    field = field + smooth_between(knots, shape).permute(0, 2, 3, 4, 1)
+    if limits.bend_mm:
+        coarse = rng.normal(0, limits.bend_mm, (1, 3, 3, 3, 3)) / half_mm[::-1][None, :, None, None, None]
+        field = field + smooth_between(coarse, shape).permute(0, 2, 3, 4, 1)
+    return field
 
 
 def smooth_between(knots: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cacseg.infer.grid import AIR_HU, HEART_GRID, NARROW_GRIDS
 from cacseg.train.augment import Augmentation, Example, example
@@ -137,6 +138,23 @@ def test_an_inner_turn_turns_the_middle_and_leaves_the_edge() -> None:
     assert abs(np.degrees(np.arcsin((columns - 59.5) / away))) == pytest.approx(30, abs=3)
     edge = np.nonzero(turned[:5])[1].mean()
     assert abs(edge - 59.5) < 8  # 86 mm off, it would be 29 cells
+
+
+def test_a_bend_shifts_parts_against_each_other_and_keeps_neighbours_together() -> None:
+    limits = WarpRange(0, 0, 0, 0, bend_mm=9.0)
+    chance = np.random.default_rng(5)
+    half_mm = torch.tensor([108.0, 108.0, 72.0])  # x, y, z
+    plain = draw_field((48, 144, 144), (3.0, 1.5, 1.5), WarpRange(0, 0, 0, 0), np.random.default_rng(5))
+    moves = []
+    for _ in range(30):
+        moved = (draw_field((48, 144, 144), (3.0, 1.5, 1.5), limits, chance) - plain) * half_mm
+        moves.append(moved[0, ::6, ::18, ::18].numpy())
+    moved_mm = np.stack(moves)
+    assert moved_mm[:, 4, 4, 4].std() == pytest.approx(9.0, abs=1.5)
+    apart = moved_mm[:, 0, 0, 0] - moved_mm[:, 4, 4, 4]
+    assert apart.std() > 9.0  # half a sample away
+    beside = np.linalg.norm(np.diff(moved_mm, axis=3), axis=-1)
+    assert beside.max() < 0.8 * 27.0  # cells 27 mm apart never fold over
 
 
 def test_an_elastic_warp_moves_image_and_labels_alike() -> None:

@@ -69,6 +69,7 @@ class PatientFacts:
     circumflex_reach : 0 ends at the obtuse margin, 1 at the crux.
     lad_wrap : 0 ends before the apex, 1 turns round it.
     tortuosity_mm : amplitude of windings.
+    branch_spread_mm : SD of the displacement of the ends of side branches from their mean course.
     coronary_scale : of lumen diameters.
     blood_hu, myocardium_hu, fat_hu, lung_hu, liver_hu, muscle_hu, marrow_hu, cortex_hu : at 120 kVp.
     scoliosis_mm : sideways swing of the spine over the chest's height.
@@ -82,6 +83,7 @@ class PatientFacts:
     breast_ml, implants, arms_down, oesophageal_air : what else shows.
     deformation_mm : SD of the smooth random deformation.
     couch : whether the couch is on the image where the field of view reaches it.
+    ventricle_roll_deg : of the ventricles with the arteries on them about the long axis, against the base of the heart.
     prone : lies face down: the couch is in front, the heart nearer the sternum, the front of the lungs denser.
     """
 
@@ -161,6 +163,8 @@ class PatientFacts:
     deformation_mm: float
     couch: bool = True
     prone: bool = False
+    branch_spread_mm: float = 3.5
+    ventricle_roll_deg: float = 0.0
 
     @property
     def bmi(self) -> float:

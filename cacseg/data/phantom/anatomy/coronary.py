@@ -1,7 +1,7 @@
 """The coronary tree: Dodge's mean course, fitted to the grooves of one heart."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -92,7 +92,8 @@ def ostia(model: HeartModel) -> tuple[Array, Array]:
 def courses(model: HeartModel, rng: np.random.Generator) -> list[Course]:
     """Lay out every branch of one tree before it is fitted to the heart's surface."""
     left, right = ostia(model)
-    return [*_left_tree(model, left, right, rng), *_right_tree(model, right, rng)]
+    made = [*_left_tree(model, left, right, rng), *_right_tree(model, right, rng)]
+    return [replace(each, control=model.twisted(each.control)) for each in made]
 
 
 def _taper(first_mm: float, last_mm: float, count: int, scale: float) -> Array:
@@ -125,7 +126,7 @@ def _left_tree(model: HeartModel, left: Array, right: Array, rng: np.random.Gene
     ]
     made += _diagonals(model, left, rng) + _marginals(model, left, rng) + _septals(model, left, rng)
     if facts.ramus:
-        rows = left + _jitter(np.array(RAMUS_ROWS), rng)
+        rows = left + _spread(model, RAMUS_ROWS, rng)
         course = _bent(np.zeros(3), rows, fork, shift, rng.normal(0.0, 12.0), rng.normal(0.0, 0.2))
         made.append(_side("RI", Label.LCX, fork, course[1:], 2.3, 1.1, scale, "LM"))
     if facts.dominance == "left":
@@ -146,9 +147,10 @@ def _bent(
     return np.concatenate([fork[None], course + fade * (0.6 * shift + 0.7 * (turned - course) + lift)])
 
 
-def _jitter(rows: Array, rng: np.random.Generator) -> Array:
+def _spread(model: HeartModel, rows: Array | Sequence[Row], rng: np.random.Generator) -> Array:
+    """Move a side branch, its end most; ``rows`` are (n, 3)."""
     grow = np.linspace(0.3, 1.0, len(rows))[:, None]
-    return np.asarray(rows + grow * rng.normal(0.0, 3.5, 3))
+    return np.asarray(rows + grow * rng.normal(0.0, model.facts.branch_spread_mm, 3))
 
 
 def _side(
@@ -175,7 +177,16 @@ def _diagonals(model: HeartModel, left: Array, rng: np.random.Generator) -> list
     ])  # fmt: skip
     scale = model.facts.coronary_scale
     return [
-        _side(f"D{i + 1}", Label.LAD, left + origins[i], left + _jitter(ends[i], rng), 2.1 - 0.2 * i, 1.0, scale, "LAD")
+        _side(
+            f"D{i + 1}",
+            Label.LAD,
+            left + origins[i],
+            left + _spread(model, ends[i], rng),
+            2.1 - 0.2 * i,
+            1.0,
+            scale,
+            "LAD",
+        )
         for i in range(model.facts.diagonals)
     ]
 
@@ -192,7 +203,7 @@ def _marginals(model: HeartModel, left: Array, rng: np.random.Generator) -> list
     reach = 1 if facts.circumflex_reach < 0.15 else 3
     return [
         _side(
-            f"OM{i + 1}", Label.LCX, left + origins[i], left + _jitter(ends[i], rng), 2.2 - 0.2 * i, 1.1,
+            f"OM{i + 1}", Label.LCX, left + origins[i], left + _spread(model, ends[i], rng), 2.2 - 0.2 * i, 1.1,
             facts.coronary_scale, "LCX",
         )
         for i in range(min(count, reach))
@@ -208,7 +219,7 @@ def _septals(model: HeartModel, left: Array, rng: np.random.Generator) -> list[C
     ])  # fmt: skip
     made = []
     for i in range(3):
-        control = np.concatenate([(left + origins[i])[None], left + _jitter(ends[i], rng) * 1.0])
+        control = np.concatenate([(left + origins[i])[None], left + _spread(model, ends[i], rng) * 1.0])
         radius = _taper(1.3, 0.9, 3, model.facts.coronary_scale)
         made.append(Course(f"S{i + 1}", Label.LAD, control, radius, None, "LAD", intramural=True))
     return made
@@ -226,14 +237,16 @@ def _right_tree(model: HeartModel, right: Array, rng: np.random.Generator) -> li
     made = [Course("RCA", Label.RCA, control, _taper(first, last, len(control), scale), ("rv", "ra"), None)]
     margin = np.array([(-22.0, -28.0, -50.0), (-6.0, -46.0, -58.0), (12.0, -60.0, -64.0)])
     conus = np.array([(-8.0, -22.0, -4.0), (0.0, -40.0, -6.0), (14.0, -50.0, -9.0)])
-    made.append(_side("RM", Label.RCA, right + RCA_ROWS[4], right + _jitter(margin, rng), 1.8, 1.0, scale, "RCA"))
-    made.append(_side("CB", Label.RCA, right + RCA_ROWS[0], right + _jitter(conus, rng), 1.3, 0.8, scale, "RCA"))
+    made.append(
+        _side("RM", Label.RCA, right + RCA_ROWS[4], right + _spread(model, margin, rng), 1.8, 1.0, scale, "RCA")
+    )
+    made.append(_side("CB", Label.RCA, right + RCA_ROWS[0], right + _spread(model, conus, rng), 1.3, 0.8, scale, "RCA"))
     if large:
         pda, groove = right + np.array(PDA_ROWS), ("lv", "rv")
         made.append(_side("PDA", Label.RCA, control[-1], pda, 2.1, 1.0, scale, "RCA", groove))  # type: ignore[arg-type]
     if facts.dominance == "right":
         for name, ends in (("RPL", RPL_ROWS), ("RPL2", RPL2_ROWS))[: 1 + int(rng.random() < 0.5)]:
-            points = right + _jitter(np.array(ends), rng)
+            points = right + _spread(model, ends, rng)
             made.append(_side(name, Label.RCA, control[-1], points, 1.9, 1.0, scale, "RCA"))
     return made
 

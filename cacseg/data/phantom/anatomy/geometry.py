@@ -113,7 +113,7 @@ def _heart_landmarks(
         "right_ostium": right[None],
         "bifurcation": by_name["LM"].points_lps_mm[-1:],
         "apex": (BASE_MM + (35.0 + LONG_MM * model.facts.left_ventricle_scale) * LONG_AXIS)[None],
-        "papillary_muscles": np.concatenate(muscles),
+        "papillary_muscles": model.twisted(np.concatenate(muscles)),
         "pericardium": _pericardium(model, rng),
         "left_atrial_appendage": model.appendage[0],
     }

@@ -10,6 +10,7 @@ from cacseg.data.phantom.anatomy.shapes import (
     Array,
     ellipsoid,
     half_space,
+    rotation,
     smooth_cut,
     smooth_union,
     spline,
@@ -41,6 +42,9 @@ RIGHTWARD: Final = unit(np.cross(LONG_AXIS, SEPTUM_UP))
 
 _UP: Final = np.cross(RIGHTWARD, LONG_AXIS)
 
+TWIST_MM: Final = 35.0
+"""Depth below the base at which arteries have turned as far as the ventricles have rolled."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeartModel:
@@ -69,12 +73,26 @@ class HeartModel:
         tubes = (_ascending(facts, root), _pulmonary_trunk(facts), _left_appendage(facts))
         return cls(facts, root, MitralRing.of(facts, root), *tubes)
 
+    @property
+    def axes(self) -> Array:
+        """Unit vectors (3, 3) of the ventricles: along, towards the anterior groove, to the right."""
+        return np.stack([LONG_AXIS, _UP, RIGHTWARD]) @ rotation(LONG_AXIS, self.facts.ventricle_roll_deg).T
+
+    def twisted(self, points: Array) -> Array:
+        """Turn points (n, 3) about the long axis as the ventricles are rolled, those of the base not at all."""
+        away = points - BASE_MM
+        depth = away @ LONG_AXIS
+        turn = np.deg2rad(self.facts.ventricle_roll_deg * np.clip(depth / TWIST_MM, 0.0, 1.0))[:, None]
+        across = away - depth[:, None] * LONG_AXIS
+        turned = np.cos(turn) * across + np.sin(turn) * np.cross(LONG_AXIS, across)
+        return np.asarray(points + (turned - across))
+
     def left_ventricle(self, points: Array, wall_mm: float = 0.0) -> Array:
         """Distance to the outer surface of the left ventricle, or to its cavity ``wall_mm`` deeper."""
         size = self.facts.left_ventricle_scale
-        axes = np.stack([LONG_AXIS, _UP, RIGHTWARD])
+        axes = self.axes
         semi = np.array([LONG_MM, 39.5, 36.7]) * size - wall_mm * np.array([0.85, 1.0, 1.0])
-        body = ellipsoid(points, BASE_MM + 35.0 * LONG_AXIS - 2.5 * _UP - 0.8 * RIGHTWARD, semi, axes)
+        body = ellipsoid(points, BASE_MM + 35.0 * LONG_AXIS - 2.5 * axes[1] - 0.8 * axes[2], semi, axes)
         base = half_space(points, self.mitral.centre + 5.0 * self.mitral.inflow, -self.mitral.inflow)
         outflow = tube(points, np.array([[0.5, -0.5, 1.0], [9.0, -7.0, -15.0]]), np.array([13.5, 14.0]) - 0.2 * wall_mm)
         return smooth_union(smooth_cut(body, base, 18.0), outflow, 8.0)
@@ -82,8 +100,8 @@ class HeartModel:
     def right_ventricle(self, points: Array) -> Array:
         """Distance to the right ventricle with its outflow tract (the left ventricle lies over it)."""
         size = self.facts.right_ventricle_scale
-        axes = np.stack([LONG_AXIS, _UP, RIGHTWARD])
-        centre = BASE_MM + 32.0 * LONG_AXIS + 28.0 * size * RIGHTWARD - 4.0 * _UP
+        axes = self.axes
+        centre = BASE_MM + 32.0 * LONG_AXIS + 28.0 * size * axes[2] - 4.0 * axes[1]
         body = ellipsoid(points, centre, np.array([57.0, 46.0, 36.5]) * size, axes)
         body = smooth_cut(
             body, half_space(points, TRICUSPID_CENTRE_MM + 5.0 * TRICUSPID_NORMAL, -TRICUSPID_NORMAL), 18.0

@@ -285,3 +285,46 @@ def test_patients_differ_in_where_the_bifurcation_lies() -> None:
     )
     assert np.all(spots.std(axis=0) > 2.0)
     assert np.all(spots.std(axis=0) < 12.0)
+
+
+def test_rolled_ventricles_carry_their_arteries_and_leave_the_base() -> None:
+    moved: dict[str, list[float]] = {}
+    off: dict[bool, list[float]] = {}
+    for seed in SEEDS[:12]:
+        rolled = build_geometry(draw_patient(seed, ventricle_roll_deg=16.0), np.random.default_rng(seed))
+        lines = {each.name: each.points_lps_mm for each in geometry(seed).branches}
+        for branch in rolled.branches:
+            middle = branch.points_lps_mm[len(branch.points_lps_mm) // 2]
+            moved.setdefault(branch.name, []).append(
+                float(np.linalg.norm(lines[branch.name] - middle, axis=1).min()) / rolled.facts.heart_scale
+            )
+        for made in (geometry(seed), rolled):
+            line = next(each for each in made.branches if each.name == "LAD").points_lps_mm
+            parts = made.model.parts(in_heart(made, line[len(line) // 3 : len(line) * 2 // 3]))
+            off.setdefault(made is rolled, []).append(float(np.abs(parts["lv"] - parts["rv"]).mean()))
+    # The groove has moved with the ventricles: the artery lies about as near to either.
+    assert np.mean(off[True]) < np.mean(off[False]) + 2.0
+    assert np.median(moved["LAD"]) > 5.0
+    assert np.median(moved["LM"]) < 1.0
+    assert np.median(moved["LCX"]) < 2.0
+
+
+def test_side_branches_spread_as_far_as_told() -> None:
+    ends = {
+        spread: np.array(
+            [
+                next(
+                    each.points_lps_mm[-1]
+                    for each in build_geometry(
+                        draw_patient(seed, branch_spread_mm=spread), np.random.default_rng(seed)
+                    ).branches
+                    if each.name == "D1"
+                )
+                for seed in SEEDS[:12]
+            ]
+        )
+        for spread in (0.0, 3.5, 9.0)
+    }
+    near, far = (np.linalg.norm(ends[spread] - ends[0.0], axis=1).mean() for spread in (3.5, 9.0))
+    assert 1.5 < near < 8.0
+    assert far > 1.7 * near
