@@ -22,6 +22,7 @@ from cacseg.infer.heart import find_heart
 from cacseg.scoring import RULES, Rule, adapt
 from cacseg.train.bright_spots import with_bright_spots
 from cacseg.train.sources import Family
+from cacseg.train.unusual import unusual_facts
 
 Patients = Literal["mixed", "stented", "heavy", "crowded", "plated"]
 FIRST_SEED: Final[Mapping[Patients, int]] = {
@@ -49,6 +50,9 @@ SPOTS_EVERY: Final = 2
 
 CHEST_EVERY: Final = 5
 """Of the patients who are not mixed, every so many-th has a scan that is not gated."""
+
+USUAL_EVERY: Final = 3
+"""Every so many-th patient has a heart like the mean one, the others an unusual one."""
 
 PRESENT: Final[Mapping[Patients, Mapping[str, int]]] = {
     "stented": {"stents": 1},
@@ -96,16 +100,17 @@ def patient(number: int, patients: Patients = "mixed") -> LabelledStudy:
     from cacseg.evaluation.scan_facts import study_of_scan
 
     seed = FIRST_SEED[patients] + number
+    settings = unusual_facts(seed) if number % USUAL_EVERY else {}
     if patients == "mixed":
         family, findings = MIX[number % len(MIX)]
         if findings == "zeros":
             scan = scan_without_coronary_calcium(seed, family)
         else:
-            scan = digital_patient(seed, family=family, extracoronary=findings)
+            scan = digital_patient(seed, family=family, extracoronary=findings, **settings)
         study = study_of_scan(scan, f"{family}-{seed}")
         return with_spots(study, scan.branches, seed) if number % SPOTS_EVERY == 0 else study
     family = "chest" if number % CHEST_EVERY == 0 else "gated"
-    settings: dict[str, Any] = {"present": PRESENT[patients]}
+    settings["present"] = PRESENT[patients]
     if patients == "plated" and number % PLAQUE_FREE_EVERY == 0:
         settings["target_agatston"] = 0.0
     elif patients != "stented":
