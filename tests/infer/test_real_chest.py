@@ -118,8 +118,8 @@ def given_to(
 
 @pytest.mark.parametrize(("peak_hu", "sd_mm"), [(300, 1.2), (600, 1.2), (500, 2.0)])
 def test_calcium_put_into_an_artery_is_given_to_it(view: Volume, release: Release, peak_hu: int, sd_mm: float) -> None:
-    """Spots 3 to 5 mm wide. Since 1.13.0 two of 300 HU are missed, one of them at the back of the left groove (slice 25),
-    7 mm behind her mitral annulus, which holds calcium 10 mm below: called annulus whatever its density."""
+    """Spots 3 to 5 mm wide. Since 1.13.0 two of 300 HU are missed: one in the right artery, and one at the back of the left
+    groove (slice 25), 12 mm behind the ring, that is called annulus whatever its density."""
     given = given_to(view, release, tuple(place for _, *place in PLACES), peak_hu, sd_mm)
     expected = [label for label, *_ in PLACES]
     assert sum(one == label for one, label in zip(given, expected, strict=True)) >= len(PLACES) - 2
