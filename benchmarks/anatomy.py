@@ -4,12 +4,11 @@ Run from the repository root: ``python benchmarks/anatomy.py [--patients 60] [--
 """
 
 import argparse
-import json
 import resource
 import time
-from pathlib import Path
 
 import numpy as np
+from label_map_heart import FOLDER, in_heart, label_map, laid_over, marks, nearest, tree
 
 from cacseg.data.phantom.anatomy import Geometry, build_anatomy, build_geometry
 from cacseg.data.phantom.anatomy.dodge import DODGE, spherical
@@ -74,24 +73,13 @@ def against_dodge(patients: list[Geometry]) -> None:
         )
 
 
-def against_real_heart(patients: list[Geometry], folder: Path) -> None:
-    labels = np.load(folder / "bp3d_heart_labels_1mm.npz")
-    names = json.loads((folder / "bp3d_heart_labels.json").read_text(encoding="utf-8"))["labels"]
-    part = {name: np.argwhere(labels["labels"] == int(key)) + labels["origin_mm"] for key, name in names.items()}
-    valve = part["aortic_valve"].mean(axis=0)
-    lm, lad, bulb = part["LM"], part["LAD"], part["aortic_bulb"]
-    rca = part["RCA"]
-
-    def near(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        gap = np.linalg.norm(first[:, None] - second[None], axis=2).min(axis=1)
-        return first[gap <= gap.min() + 1.0].mean(axis=0)
-
-    real = {
-        "left_ostium": near(lm, bulb), "right_ostium": near(rca, bulb), "bifurcation": near(lm, lad),
-        "mitral_annulus": 0.5 * (part["mitral_annulus"].min(axis=0) + part["mitral_annulus"].max(axis=0)), "tricuspid_annulus": part["tricuspid_valve"].mean(axis=0),
-        "coronary_sinus": part["cardiac_veins_and_sinus"].mean(axis=0),
-        "apex": part["left_ventricle_wall"][part["left_ventricle_wall"] @ np.array([0.5, -0.5, -0.7]) >= np.quantile(part["left_ventricle_wall"] @ np.array([0.5, -0.5, -0.7]), 0.999)].mean(axis=0),
-    }  # fmt: skip
+def against_real_heart(patients: list[Geometry]) -> None:
+    heart = label_map()
+    valve = heart.points("aortic_valve").mean(axis=0)
+    real = marks(heart) | {
+        "bifurcation": nearest(heart.points("LM"), heart.points("LAD")),
+        "coronary_sinus": heart.points("cardiac_veins_and_sinus").mean(axis=0),
+    }
     print("\nrelation to the middle of the aortic valve, LPS mm: ours mean (SD) | one real heart")
     for name in RELATIONS:
         ours = np.array(
@@ -99,6 +87,21 @@ def against_real_heart(patients: list[Geometry], folder: Path) -> None:
         )
         here = ", ".join(f"{m:5.0f} ({s:2.0f})" for m, s in zip(ours.mean(axis=0), ours.std(axis=0), strict=True))
         print(f"{name:18s} {here} | {np.round(real[name] - valve)}")
+
+
+def beside_the_map(patients: list[Geometry]) -> None:
+    lad = next(line.points for line in tree() if line.name == "LAD")
+    apart: dict[int, list[np.ndarray]] = {}
+    for geometry in patients:
+        there = laid_over(geometry).to_heart(lad)
+        own = in_heart(geometry, next(each.points_lps_mm for each in geometry.branches if each.name == "LAD"))
+        for along_mm in (30, 50, 80):
+            gap = there[along_mm] - own
+            apart.setdefault(along_mm, []).append(gap[np.linalg.norm(gap, axis=1).argmin()])
+    print("\nLAD of the label map from ours, valves, ostia and apex laid over each other, heart mm:")
+    for along_mm, gaps in apart.items():
+        mean = np.mean(gaps, axis=0)
+        print(f"{along_mm} mm along: {np.linalg.norm(gaps, axis=1).mean():.0f} apart; left, back, up {np.round(mean)}")
 
 
 def beside_the_mitral_annulus(patients: list[Geometry]) -> None:
@@ -135,13 +138,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patients", type=int, default=60)
     parser.add_argument("--rendered", type=int, default=4)
-    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
     options = parser.parse_args()
     patients = [build_geometry(draw_patient(seed), np.random.default_rng(seed)) for seed in range(options.patients)]
     against_dodge(patients)
-    folder = options.shared / "facts" / "anatomy"
-    if folder.is_dir():
-        against_real_heart(patients, folder)
+    if FOLDER.is_dir():
+        against_real_heart(patients)
+        beside_the_map(patients)
     beside_the_mitral_annulus(patients)
     if options.rendered:
         cost(options.rendered)

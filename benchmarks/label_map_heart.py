@@ -26,7 +26,7 @@ from cacseg.vessels import Label
 
 Array = NDArray[Any]
 
-FOLDER: Final = Path("../shared/facts/anatomy")
+FOLDER: Final = Path(__file__).resolve().parents[2] / "shared" / "facts" / "anatomy"
 PAD: Final = 40
 """Voxels added around the map, for distances beyond it."""
 
@@ -56,17 +56,15 @@ SIDE_MM: Final = 9.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:
-    """The label map with solid bodies.
+    """The label map.
 
     Parameters
     ----------
     masks : label name to (n, n, n) bool, axes x, y, z.
-    distance_mm : body to signed distance on the same voxels.
     origin_mm : position of voxel 0.
     """
 
     masks: dict[str, NDArray[np.bool_]]
-    distance_mm: dict[Part, Array]
     origin_mm: Array
 
     def points(self, name: str) -> Array:
@@ -87,11 +85,16 @@ class Line:
 
 @cache
 def label_map() -> LabelMap:
-    """Read the map and make solid bodies of its walls."""
+    """Read the map."""
     data = np.load(FOLDER / "bp3d_heart_labels_1mm.npz")
     names = json.loads((FOLDER / "bp3d_heart_labels.json").read_text(encoding="utf-8"))["labels"]
     labels = np.pad(data["labels"], PAD)
-    masks = {name: labels == int(key) for key, name in names.items()}
+    return LabelMap({name: labels == int(key) for key, name in names.items()}, data["origin_mm"] - PAD)
+
+
+def distance_to_bodies() -> dict[Part, Array]:
+    """Make solid bodies of the map's walls; signed distance to each on its voxels, mm."""
+    masks = label_map().masks
     ball = ndimage.generate_binary_structure(3, 1)
     arteries = np.logical_or.reduce([masks[name] for name in ("LM", "LAD", "LCX", "RCA")])
     walls = np.logical_or.reduce([mask for name, mask in masks.items() if name not in THIN])
@@ -115,7 +118,7 @@ def label_map() -> LabelMap:
         smooth = ndimage.binary_closing(ndimage.binary_opening(body, ball), ball, 2)
         signed = ndimage.distance_transform_edt(~smooth) - ndimage.distance_transform_edt(smooth)
         distance[name] = ndimage.gaussian_filter(signed + np.where(smooth, 0.5, -0.5), 1.0)
-    return LabelMap(masks, distance, data["origin_mm"] - PAD)
+    return distance
 
 
 def _filled(mask: NDArray[np.bool_], axes: tuple[int, ...] = (0, 1, 2)) -> NDArray[np.bool_]:
@@ -128,21 +131,20 @@ def _filled(mask: NDArray[np.bool_], axes: tuple[int, ...] = (0, 1, 2)) -> NDArr
 
 
 @cache
-def marks() -> dict[str, Array]:
-    """Points (3,) by which the map is laid over a model."""
-    heart = label_map()
+def marks(heart: LabelMap) -> dict[str, Array]:
+    """Points (3,) by which the map is laid over a model, mm."""
     ventricle, ring = heart.points("left_ventricle_wall"), heart.points("mitral_annulus")
     down = ventricle @ np.array([0.5, -0.5, -0.7])
     return {
-        "left_ostium": _nearest(heart.points("LM"), heart.points("aortic_bulb")),
-        "right_ostium": _nearest(heart.points("RCA"), heart.points("aortic_bulb")),
+        "left_ostium": nearest(heart.points("LM"), heart.points("aortic_bulb")),
+        "right_ostium": nearest(heart.points("RCA"), heart.points("aortic_bulb")),
         "mitral_annulus": 0.5 * (ring.min(axis=0) + ring.max(axis=0)),
         "tricuspid_annulus": heart.points("tricuspid_valve").mean(axis=0),
         "apex": ventricle[down >= np.quantile(down, 0.999)].mean(axis=0),
     }
 
 
-def _nearest(first: Array, second: Array) -> Array:
+def nearest(first: Array, second: Array) -> Array:
     """Mean of the points of ``first`` that come nearest to ``second``."""
     gap = KDTree(second).query(first)[0]
     return np.asarray(first[gap <= gap.min() + 1.0].mean(axis=0))
@@ -151,9 +153,10 @@ def _nearest(first: Array, second: Array) -> Array:
 @cache
 def tree() -> tuple[Line, ...]:
     """Trace the arteries of the map; names of side branches are the nearest ones of a digital patient."""
-    heart, at = label_map(), marks()
+    heart = label_map()
+    at = marks(heart)
     stem = heart.points("LM")
-    fork = _nearest(stem, np.concatenate([heart.points("LAD"), heart.points("LCX")]))
+    fork = nearest(stem, np.concatenate([heart.points("LAD"), heart.points("LCX")]))
     main = _even(np.stack([at["left_ostium"], stem.mean(axis=0), fork]))
     behind = heart.points("LCX")
     crux = heart.points("PDA_labelled_posterior_interventricular").mean(axis=0)
@@ -232,7 +235,7 @@ def carved() -> dict[Part, Array]:
     groove = AROUND_ARTERY_MM - ndimage.distance_transform_edt(free)
     return {
         name: field if name in ("aorta", "pulmonary") else ndimage.gaussian_filter(np.maximum(field, groove), 0.8)
-        for name, field in heart.distance_mm.items()
+        for name, field in distance_to_bodies().items()
     }
 
 
@@ -300,15 +303,22 @@ def _ring() -> Array:
     )
 
 
+def in_heart(own: Geometry, points: Array) -> Array:
+    """Take points (n, 3) of a patient back to heart mm."""
+    return own.pose.to_heart(points + own.deformation.at(points))
+
+
+def laid_over(own: Geometry) -> Laid:
+    """Lay the map over the heart of a patient: valves, ostia and apex as near to its own as one shape allows."""
+    at = marks(label_map())
+    wanted = [in_heart(own, own.landmarks[name]).mean(axis=0) for name in at]
+    return Laid.over(np.stack(list(at.values())), np.stack(wanted))
+
+
 def label_map_geometry(facts: PatientFacts, rng: np.random.Generator) -> Geometry:
     """Build a patient's geometry, then put the heart of the map in the place of its own."""
     own = build_geometry(facts, rng)
-
-    def in_heart(name: str) -> Array:
-        points = own.landmarks[name]
-        return own.pose.to_heart(points + own.deformation.at(points)).mean(axis=0)
-
-    laid = Laid.over(np.stack(list(marks().values())), np.stack([in_heart(name) for name in marks()]))
+    laid = laid_over(own)
     plain = own.model
     model = MapModel(facts, plain.root, plain.mitral, plain.ascending, plain.pulmonary_trunk, plain.appendage)
     object.__setattr__(model, "laid", laid)
@@ -333,7 +343,7 @@ def label_map_geometry(facts: PatientFacts, rng: np.random.Generator) -> Geometr
         "aortic_leaflets": placed(heart.points("aortic_valve")[::7]),
         "aortic_sinuses": placed(heart.points("aortic_bulb")[::18]),
         "bifurcation": placed(tree()[0].points[-1:]),
-        **{name: placed(marks()[name][None]) for name in ("left_ostium", "right_ostium", "apex")},
+        **{name: placed(marks(heart)[name][None]) for name in ("left_ostium", "right_ostium", "apex")},
     }
     return replace(own, model=model, branches=branches, veins={}, landmarks=landmarks)
 

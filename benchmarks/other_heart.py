@@ -7,19 +7,15 @@ hearts, the same plaque aimed at, are scored beside them: what the other heart c
 
 import argparse
 import contextlib
-import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, replace
 from itertools import repeat
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy.spatial import KDTree
-
-sys.path.insert(0, str(Path(__file__).parent))
 from label_map_heart import FOLDER, label_map_hearts
+from scipy.spatial import KDTree
 
 from cacseg.data.phantom import Scan, digital_patient
 from cacseg.evaluation.case import CaseMeasures, measure

@@ -18,7 +18,7 @@ from cacseg.infer.bifurcation import ARTERIES, BLOCK, left_main, prior_of
 from cacseg.infer.grid import CANDIDATE_HU, GridSpec, axial_array, axial_view, model_input
 from cacseg.infer.heart import find_heart
 from cacseg.train.sample import cell_labels, nearest_artery
-from cacseg.train.unusual import unusual_facts
+from cacseg.train.unusual import heart_facts
 from cacseg.vessels import Label
 
 FIRST_SEED: Final = 700_000
@@ -31,9 +31,6 @@ HEAVY_AGATSTON: Final = (100.0, 4000.0)
 CHEST_EVERY: Final = 7
 HARD_EVERY: Final = 5
 """Every so many-th has a scan that is not gated, or many rare findings."""
-
-USUAL_EVERY: Final = 3
-"""Every so many-th has a heart like the mean one, the others an unusual one."""
 
 MARGIN_CELLS: Final = (2, 8, 8)
 """Cells around the block: training moves it by up to 6 mm along each axis."""
@@ -83,7 +80,7 @@ def bifurcation_patient(number: int) -> tuple[LabelledStudy, Branches]:
     from cacseg.evaluation.scan_facts import study_of_scan
 
     seed = FIRST_SEED + number
-    settings: dict[str, Any] = unusual_facts(seed) if number % USUAL_EVERY else {}
+    settings: dict[str, Any] = heart_facts(seed, number)
     settings["family"] = "chest" if number % CHEST_EVERY == 0 else "gated"
     if number % HARD_EVERY == 0:
         settings["extracoronary"] = "hard"

@@ -22,7 +22,7 @@ from cacseg.infer.heart import find_heart
 from cacseg.scoring import RULES, Rule, adapt
 from cacseg.train.bright_spots import with_bright_spots
 from cacseg.train.sources import Family
-from cacseg.train.unusual import unusual_facts
+from cacseg.train.unusual import heart_facts
 
 Patients = Literal["mixed", "stented", "heavy", "crowded", "plated"]
 FIRST_SEED: Final[Mapping[Patients, int]] = {
@@ -50,9 +50,6 @@ SPOTS_EVERY: Final = 2
 
 CHEST_EVERY: Final = 5
 """Of the patients who are not mixed, every so many-th has a scan that is not gated."""
-
-USUAL_EVERY: Final = 3
-"""Every so many-th patient has a heart like the mean one, the others an unusual one."""
 
 PRESENT: Final[Mapping[Patients, Mapping[str, int]]] = {
     "stented": {"stents": 1},
@@ -100,7 +97,7 @@ def patient(number: int, patients: Patients = "mixed") -> LabelledStudy:
     from cacseg.evaluation.scan_facts import study_of_scan
 
     seed = FIRST_SEED[patients] + number
-    settings = unusual_facts(seed) if number % USUAL_EVERY else {}
+    settings = heart_facts(seed, number)
     if patients == "mixed":
         family, findings = MIX[number % len(MIX)]
         if findings == "zeros":

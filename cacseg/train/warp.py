@@ -57,12 +57,22 @@ def draw_field(
     field = functional.affine_grid(theta, [1, 1, *shape], align_corners=False)
     if limits.inner_degrees:
         field = _turned_inside(field, half_mm, np.radians(rng.uniform(-1, 1, 3) * limits.inner_degrees))
-    knots = rng.normal(0, limits.elastic_mm, (1, 3, 5, 6, 6)) / half_mm[::-1][None, :, None, None, None]
-    field = field + smooth_between(knots, shape).permute(0, 2, 3, 4, 1)
+    field = field + _displacement((5, 6, 6), limits.elastic_mm, half_mm, shape, rng)
     if limits.bend_mm:
-        coarse = rng.normal(0, limits.bend_mm, (1, 3, 3, 3, 3)) / half_mm[::-1][None, :, None, None, None]
-        field = field + smooth_between(coarse, shape).permute(0, 2, 3, 4, 1)
+        field = field + _displacement((3, 3, 3), limits.bend_mm, half_mm, shape, rng)
     return field
+
+
+def _displacement(
+    knots: tuple[int, int, int],
+    sd_mm: float,
+    half_mm: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+) -> Tensor:
+    """Draw displacements of control points and interpolate between them: what is added to a sampling field."""
+    drawn = rng.normal(0, sd_mm, (1, 3, *knots)) / half_mm[::-1][None, :, None, None, None]
+    return smooth_between(drawn, shape).permute(0, 2, 3, 4, 1)
 
 
 def smooth_between(knots: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
