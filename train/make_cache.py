@@ -2,6 +2,7 @@
 
     python train/make_cache.py data/cache/gated --family gated --first-seed 1 --count 600 --workers 2
     python train/make_cache.py data/cache/hard --findings hard --first-seed 1001 --count 300
+    python train/make_cache.py data/cache/unusual --unusual --first-seed 2001 --count 300
 
 One file a seed; a seed whose file exists is skipped, so the command continues where it was stopped. Training
 seeds lie below 900,000, validation seeds from 900,000 to 999,999; test families use seeds from 10,000,000.
@@ -20,13 +21,15 @@ from tqdm import tqdm
 HIGHEST_SEED = 999_999
 
 
-def make(family: Any, settings: dict[str, Any], seed: int, folder: Path) -> float:
+def make(family: Any, settings: dict[str, Any], unusual: bool, seed: int, folder: Path) -> float:
     """Digital patient to cached sample; gives the seconds it took."""
     from cacseg.train.sample import save
     from cacseg.train.sources import patient_sample
+    from cacseg.train.unusual import unusual_facts
 
     start = perf_counter()
-    save(patient_sample(family, seed, settings), folder / f"{family}-{seed:07d}.npz")
+    facts = unusual_facts(seed) if unusual else {}
+    save(patient_sample(family, seed, {**facts, **settings}), folder / f"{family}-{seed:07d}.npz")
     return perf_counter() - start
 
 
@@ -49,6 +52,9 @@ def main() -> None:
         metavar="NAME=VALUE",
         help="a fact of the patient, setting of its disease or field of the protocol for all, e.g. motion_mm=0",
     )
+    parser.add_argument(
+        "--unusual", action="store_true", help="hearts unlike the mean one, each in its own way; what --set names is not drawn"
+    )
     parser.add_argument("--first-seed", "--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
@@ -64,7 +70,7 @@ def main() -> None:
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
     with ProcessPoolExecutor(given.workers) as pool, tqdm(total=len(todo), mininterval=5) as bar:
-        jobs = {pool.submit(make, given.family, settings, seed, given.folder): seed for seed in todo}
+        jobs = {pool.submit(make, given.family, settings, given.unusual, seed, given.folder): seed for seed in todo}
         for job in as_completed(jobs):
             if (error := job.exception()) is not None:
                 failed[jobs[job]] = repr(error)
@@ -74,6 +80,7 @@ def main() -> None:
             {
                 "family": given.family,
                 "settings": settings,
+                "unusual": given.unusual,
                 "first_seed": given.first_seed,
                 "count": given.count,
                 "failed": failed,
