@@ -53,7 +53,9 @@ def main() -> None:
         help="a fact of the patient, setting of its disease or field of the protocol for all, e.g. motion_mm=0",
     )
     parser.add_argument(
-        "--unusual", action="store_true", help="hearts unlike the mean one, each in its own way; what --set names is not drawn"
+        "--unusual",
+        action="store_true",
+        help="hearts unlike the mean one, each in its own way; what --set names is not drawn",
     )
     parser.add_argument("--first-seed", "--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=100)
