@@ -33,6 +33,8 @@ PIECE_MM: Final = 12.0
 OWNERS: Final = ("background", "coronary", "aortic_valve", "mitral_annulus", "aorta", "other")
 """Between which the second network decides; which artery it is stays with the first."""
 
+BACKGROUND_OWNER, CORONARY_OWNER, OTHER = (OWNERS.index(owner) for owner in ("background", "coronary", "other"))
+
 FACTS: Final = (
     "near_artery",
     "log_noise",
@@ -50,6 +52,11 @@ JOIN_PROBABILITY: Final = 0.2
 
 LEAST_CORONARY: Final = 0.02
 """A piece that the first network gives a smaller chance of being coronary is not looked at again."""
+
+SURE: Final = 0.8
+"""Chance of being coronary from which a piece tells how much calcium a patient has."""
+
+LEAST_PROBABILITY: Final = 1e-4
 
 NOISE_BLOCK_MM: Final = 70.0
 SMOOTH_PIXELS: Final = 9
@@ -116,6 +123,8 @@ def looked_again(
         ]
     )
     change = tempered(change, decision.other_doubt)
+    if decision.usual_pieces > 0:
+        change[:, OTHER] -= rarity(closeups.probability, change, decision.usual_pieces)
     calcium = samples.calcium.copy()
     changed = calcium[closeups.at] * np.exp(change)[closeups.piece][:, GROUP]
     calcium[closeups.at] = changed / changed.sum(axis=1, keepdims=True)
@@ -144,11 +153,43 @@ def tempered(change: NDArray[np.float32], other_doubt: float) -> NDArray[np.floa
     >>> tempered(says, 1.5)[:, [0, 1, 5]].tolist()
     [[1.0, 1.0, -1.5], [3.0, 1.0, 3.5], [1.0, 1.0, 0.5]]
     """
-    background, coronary, other = (OWNERS.index(owner) for owner in ("background", "coronary", "other"))
     changed = change.copy()
-    changed[:, background] = np.maximum(change[:, background], change[:, coronary])
-    changed[:, other] -= other_doubt
+    changed[:, BACKGROUND_OWNER] = np.maximum(change[:, BACKGROUND_OWNER], change[:, CORONARY_OWNER])
+    changed[:, OTHER] -= other_doubt
     return changed
+
+
+def rarity(probability: NDArray[np.float32], change: NDArray[np.float32], usual_pieces: float) -> NDArray[np.float32]:
+    """Doubt other calcium the more, the more plaque the patient has elsewhere, and the less, the less.
+
+    Patients have a stent or a calcified plate or none, however many plaques: who has thirty plaques may well have one
+    more that looks like a stent, and who has none hardly has a first that does. If plaques come by chance at a rate of
+    the patient's own, the rate that n other pieces lead one to expect grows with n + 1 (a Poisson count under a flat
+    gamma prior), and the odds of plaque with it.
+
+    Parameters
+    ----------
+    probability : (n, 6) what the first network says of each piece.
+    change : (n, 6) of its logits by the second one.
+    usual_pieces : see ``Decision``.
+
+    Returns
+    -------
+    (n,) to take off the logit of other calcium.
+
+    Examples
+    --------
+    >>> plaque, stent = [0.01, 0.98, 0, 0, 0, 0.01], [0.01, 0.5, 0, 0, 0, 0.49]
+    >>> none = np.zeros((4, 6), np.float32)
+    >>> rarity(np.array([plaque, plaque, plaque, stent]), none, 4.0).astype(float).round(2).tolist()
+    [-0.29, -0.29, -0.29, 0.0]
+    """
+    logits = np.log(np.clip(probability, LEAST_PROBABILITY, 1.0)) + change
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    sure = odds[:, CORONARY_OWNER] / odds.sum(axis=1) >= SURE
+    elsewhere = sure.sum() - sure
+    more: NDArray[np.float32] = np.log((elsewhere + 1.0) / usual_pieces).astype(np.float32)
+    return more
 
 
 def closeups_of(
@@ -243,7 +284,7 @@ def _facts(
         np.sqrt(area_mm2) / 5.0,
         view.spacing_mm[0] - 3.0,
         min(max(excess_hu / noise_hu, 0.0), 30.0) / 10.0,
-        *(np.log(np.clip(probability[1:], 1e-4, 1.0)) / 5.0),
+        *(np.log(np.clip(probability[1:], LEAST_PROBABILITY, 1.0)) / 5.0),
     ]
 
 

@@ -225,6 +225,29 @@ def test_other_calcium_is_doubted_where_it_was_looked_at_again() -> None:
     assert odds(2.0, coronary=3.0) == pytest.approx(-5.0, abs=1e-4)
 
 
+def test_a_piece_is_likelier_plaque_where_the_patient_has_plaque_elsewhere() -> None:
+    def odds_beside(plaques: int, usual_pieces: float, sure: float = 0.95) -> float:
+        spots = [
+            ((slice(4 + 2 * z, 5 + 2 * z), slice(12 * k, 12 * k + 2), slice(4, 7)), 300) for z, k in np.ndindex(2, 3)
+        ]
+        view = scan_with([((slice(4, 5), slice(1, 3), slice(36, 39)), 500), *spots[:plaques]])
+
+        def seen(index: np.ndarray) -> np.ndarray:
+            plaque, doubtful = of(LAD=sure, OTHER=0.99 - sure), of(LAD=0.5, OTHER=0.5)
+            return np.where((index[:, 2] < 20)[:, None], plaque, doubtful)
+
+        decision = replace(PLAIN, usual_pieces=usual_pieces)
+        after = looked_again(samples_of(view, seen), view, CENTRE, 130.0, decision, Answer())
+        one = after.calcium[after.hu == 500][0]
+        return float(np.log(one[Label.LAD] / one[Label.OTHER]))
+
+    assert odds_beside(3, 0.0) == pytest.approx(0.0, abs=1e-4)
+    assert odds_beside(0, 4.0) == pytest.approx(np.log(1 / 4), abs=1e-4)
+    assert odds_beside(3, 4.0) == pytest.approx(0.0, abs=1e-4)
+    assert odds_beside(6, 4.0) == pytest.approx(np.log(7 / 4), abs=1e-4)
+    assert odds_beside(6, 4.0, sure=0.7) == pytest.approx(np.log(1 / 4), abs=1e-4)
+
+
 def test_the_choice_between_arteries_is_left_to_the_first_network() -> None:
     view = scan_with(TWO[:1])
     samples = samples_of(view, lambda index: np.tile(of(LM=0.3, LAD=0.5, OTHER=0.2), (len(index), 1)))
