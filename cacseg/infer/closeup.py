@@ -123,8 +123,7 @@ def looked_again(
         ]
     )
     change = tempered(change, decision.other_doubt)
-    if decision.usual_pieces > 0:
-        change[:, OTHER] -= rarity(closeups.probability, change, decision.usual_pieces)
+    change = of_the_patient(change, elsewhere(closeups.probability, change), decision)
     calcium = samples.calcium.copy()
     changed = calcium[closeups.at] * np.exp(change)[closeups.piece][:, GROUP]
     calcium[closeups.at] = changed / changed.sum(axis=1, keepdims=True)
@@ -134,9 +133,10 @@ def looked_again(
 def tempered(change: NDArray[np.float32], other_doubt: float) -> NDArray[np.float32]:
     """Take back what the second network is not believed.
 
-    What the first one leaves out stays out: it has seen bright rims of the heart drawn in many forms, the second only
-    those of the digital patients, which are tamer than real ones. And other calcium is less likely than it says, for
-    both networks met stents and calcified pericardium far more often than people have them.
+    It makes nothing coronary that the first one calls background, valve, ring or aorta: it sees too little around a
+    piece to know where arteries are, and it has met bright rims of the heart, and large rings, only as digital patients
+    have them, tamer than real ones. And other calcium is less likely than it says, for both networks met stents and
+    calcified pericardium far more often than people have them.
 
     Parameters
     ----------
@@ -149,47 +149,71 @@ def tempered(change: NDArray[np.float32], other_doubt: float) -> NDArray[np.floa
 
     Examples
     --------
-    >>> says = np.array([[-2, 1, 0, 0, 0, 0], [3, 1, 0, 0, 0, 5], [0, 1, 0, 0, 0, 2]], np.float32)
-    >>> tempered(says, 1.5)[:, [0, 1, 5]].tolist()
-    [[1.0, 1.0, -1.5], [3.0, 1.0, 3.5], [1.0, 1.0, 0.5]]
+    >>> says = np.array([[-2, 1, 0, -3, 0, 0], [3, 1, 0, 2, 0, 5], [0, 1, 0, 0, 0, 2]], np.float32)
+    >>> tempered(says, 1.5)[:, [0, 1, 3, 5]].tolist()
+    [[1.0, 1.0, 1.0, -1.5], [3.0, 1.0, 2.0, 3.5], [1.0, 1.0, 1.0, 0.5]]
     """
-    changed = change.copy()
-    changed[:, BACKGROUND_OWNER] = np.maximum(change[:, BACKGROUND_OWNER], change[:, CORONARY_OWNER])
-    changed[:, OTHER] -= other_doubt
+    changed = np.maximum(change, change[:, [CORONARY_OWNER]])
+    changed[:, OTHER] = change[:, OTHER] - other_doubt
     return changed
 
 
-def rarity(probability: NDArray[np.float32], change: NDArray[np.float32], usual_pieces: float) -> NDArray[np.float32]:
-    """Doubt other calcium the more, the more plaque the patient has elsewhere, and the less, the less.
-
-    Patients have a stent or a calcified plate or none, however many plaques: who has thirty plaques may well have one
-    more that looks like a stent, and who has none hardly has a first that does. If plaques come by chance at a rate of
-    the patient's own, the rate that n other pieces lead one to expect grows with n + 1 (a Poisson count under a flat
-    gamma prior), and the odds of plaque with it.
+def elsewhere(probability: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Count for each piece the other pieces of the patient that are surely coronary.
 
     Parameters
     ----------
     probability : (n, 6) what the first network says of each piece.
-    change : (n, 6) of its logits by the second one.
-    usual_pieces : see ``Decision``.
-
-    Returns
-    -------
-    (n,) to take off the logit of other calcium.
+    change : (n, 6) of its logits.
 
     Examples
     --------
     >>> plaque, stent = [0.01, 0.98, 0, 0, 0, 0.01], [0.01, 0.5, 0, 0, 0, 0.49]
-    >>> none = np.zeros((4, 6), np.float32)
-    >>> rarity(np.array([plaque, plaque, plaque, stent]), none, 4.0).astype(float).round(2).tolist()
-    [-0.29, -0.29, -0.29, 0.0]
+    >>> elsewhere(np.array([plaque, plaque, plaque, stent]), np.zeros((4, 6), np.float32)).tolist()
+    [2, 2, 2, 3]
     """
     logits = np.log(np.clip(probability, LEAST_PROBABILITY, 1.0)) + change
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    sure = odds[:, CORONARY_OWNER] / odds.sum(axis=1) >= SURE
-    elsewhere = sure.sum() - sure
-    more: NDArray[np.float32] = np.log((elsewhere + 1.0) / usual_pieces).astype(np.float32)
-    return more
+    sure = (odds[:, CORONARY_OWNER] / odds.sum(axis=1) >= SURE).astype(np.int64)
+    others: NDArray[np.int64] = sure.sum() - sure
+    return others
+
+
+def of_the_patient(
+    change: NDArray[np.float32], pieces_elsewhere: NDArray[np.int64], decision: Decision
+) -> NDArray[np.float32]:
+    """Weigh what else a piece may be by how much plaque the patient has elsewhere.
+
+    Patients have a stent or a calcified plate or none, and scans their specks of noise, however many plaques: who has
+    thirty plaques may well have one more that looks like a stent, and who has none hardly has a first that does. If
+    plaques come by chance at a rate of the patient's own, the rate that n other pieces lead one to expect grows with
+    n + 1 (a Poisson count under a flat gamma prior), and the odds of plaque with it. Noise is only made likelier: what
+    was too faint for the second network stays out whoever the patient is.
+
+    Parameters
+    ----------
+    change : (n, 6) of the logits of ``OWNERS``.
+    pieces_elsewhere : (n,) see ``elsewhere``.
+    decision : its ``usual_pieces`` and ``lone_pieces`` are used.
+
+    Returns
+    -------
+    (n, 6), a copy.
+
+    Examples
+    --------
+    >>> decision = Decision(usual_pieces=16.0, lone_pieces=3.0)
+    >>> changed = of_the_patient(np.zeros((3, 6), np.float32), np.array([0, 2, 31]), decision)
+    >>> changed[:, [0, 5]].astype(float).round(1).tolist()
+    [[1.1, 2.8], [0.0, 1.7], [0.0, -0.7]]
+    """
+    changed = change.copy()
+    expected = pieces_elsewhere + 1.0
+    if decision.usual_pieces > 0:
+        changed[:, OTHER] -= np.log(expected / decision.usual_pieces)
+    if decision.lone_pieces > 0:
+        changed[:, BACKGROUND_OWNER] += np.maximum(np.log(decision.lone_pieces / expected), 0.0)
+    return changed
 
 
 def closeups_of(

@@ -38,7 +38,8 @@ class Decision:
     other_doubt : taken off the log-odds of other calcium where a second network has looked; about the logarithm of how
         much more often it met stents, for one, than they are met.
     usual_pieces : number of surely coronary pieces in a patient for whom that doubt is right: one with more of them has
-        more of it, one with fewer less; see ``cacseg.infer.closeup.rarity``. 0 leaves the patient out of it.
+        more of it, one with fewer less; see ``cacseg.infer.closeup.of_the_patient``. 0 leaves the patient out of it.
+    lone_pieces : of a patient with fewer of them a piece is likelier noise. 0 leaves the patient out of it.
     """
 
     join_probability: float = 0.2
@@ -56,6 +57,7 @@ class Decision:
     largest_other_mm3: float = 1500.0
     other_doubt: float = 0.0
     usual_pieces: float = 0.0
+    lone_pieces: float = 0.0
 
 
 def decide(samples: Samples, view: Volume, decision: Decision) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

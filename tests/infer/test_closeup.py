@@ -211,6 +211,20 @@ def test_what_the_first_network_leaves_out_stays_out() -> None:
     assert np.allclose(fewer.calcium[:, Label.LAD], 0.4 / (0.4 + 0.6 * np.exp(2.0)))
 
 
+@pytest.mark.parametrize("owner", ["aortic_valve", "mitral_annulus", "aorta"])
+def test_the_second_network_makes_no_artery_of_a_ring_or_a_wall(owner: str) -> None:
+    view = scan_with(TWO[:1])
+    label = Label[owner.upper()]
+    samples = samples_of(view, lambda index: np.tile(of(**{"LCX": 0.4, label.name: 0.6}), (len(index), 1)))
+
+    def odds(**change: float) -> float:
+        one = looked_again(samples, view, CENTRE, 130.0, PLAIN, Answer(**change)).calcium[0]
+        return float(np.log(one[label] / one[Label.LCX]))
+
+    assert odds(**{owner: -4.0}, coronary=2.0) == pytest.approx(np.log(1.5), abs=1e-4)
+    assert odds(**{owner: 3.0}, coronary=1.0) == pytest.approx(np.log(1.5) + 2.0, abs=1e-4)
+
+
 def test_other_calcium_is_doubted_where_it_was_looked_at_again() -> None:
     view = scan_with(TWO[:1])
     samples = samples_of(view, lambda index: np.tile(of(LAD=0.5, OTHER=0.5), (len(index), 1)))
@@ -225,27 +239,33 @@ def test_other_calcium_is_doubted_where_it_was_looked_at_again() -> None:
     assert odds(2.0, coronary=3.0) == pytest.approx(-5.0, abs=1e-4)
 
 
+def odds_beside(plaques: int, what: Label, sure: float = 0.95, **settings: float) -> float:
+    """Log-odds of LAD against a label, both as likely by both networks, in a scan with so many other plaques."""
+    spots = [((slice(4 + 2 * z, 5 + 2 * z), slice(12 * k, 12 * k + 2), slice(4, 7)), 300) for z, k in np.ndindex(2, 3)]
+    view = scan_with([((slice(4, 5), slice(1, 3), slice(36, 39)), 500), *spots[:plaques]])
+
+    def seen(index: np.ndarray) -> np.ndarray:
+        plaque, doubtful = of(LAD=sure, OTHER=0.99 - sure), of(**{"LAD": 0.5, what.name: 0.5})
+        return np.where((index[:, 2] < 20)[:, None], plaque, doubtful)
+
+    after = looked_again(samples_of(view, seen), view, CENTRE, 130.0, replace(PLAIN, **settings), Answer())
+    one = after.calcium[after.hu == 500][0]
+    return float(np.log(one[Label.LAD] / one[what]))
+
+
 def test_a_piece_is_likelier_plaque_where_the_patient_has_plaque_elsewhere() -> None:
-    def odds_beside(plaques: int, usual_pieces: float, sure: float = 0.95) -> float:
-        spots = [
-            ((slice(4 + 2 * z, 5 + 2 * z), slice(12 * k, 12 * k + 2), slice(4, 7)), 300) for z, k in np.ndindex(2, 3)
-        ]
-        view = scan_with([((slice(4, 5), slice(1, 3), slice(36, 39)), 500), *spots[:plaques]])
+    for plaques, odds in ((0, 1 / 4), (3, 1.0), (6, 7 / 4)):
+        assert odds_beside(plaques, Label.OTHER) == pytest.approx(0.0, abs=1e-4)
+        assert odds_beside(plaques, Label.OTHER, usual_pieces=4.0) == pytest.approx(np.log(odds), abs=1e-4)
+    assert odds_beside(6, Label.OTHER, sure=0.7, usual_pieces=4.0) == pytest.approx(np.log(1 / 4), abs=1e-4)
+    assert odds_beside(0, Label.OTHER, lone_pieces=3.0) == pytest.approx(0.0, abs=1e-4)
 
-        def seen(index: np.ndarray) -> np.ndarray:
-            plaque, doubtful = of(LAD=sure, OTHER=0.99 - sure), of(LAD=0.5, OTHER=0.5)
-            return np.where((index[:, 2] < 20)[:, None], plaque, doubtful)
 
-        decision = replace(PLAIN, usual_pieces=usual_pieces)
-        after = looked_again(samples_of(view, seen), view, CENTRE, 130.0, decision, Answer())
-        one = after.calcium[after.hu == 500][0]
-        return float(np.log(one[Label.LAD] / one[Label.OTHER]))
-
-    assert odds_beside(3, 0.0) == pytest.approx(0.0, abs=1e-4)
-    assert odds_beside(0, 4.0) == pytest.approx(np.log(1 / 4), abs=1e-4)
-    assert odds_beside(3, 4.0) == pytest.approx(0.0, abs=1e-4)
-    assert odds_beside(6, 4.0) == pytest.approx(np.log(7 / 4), abs=1e-4)
-    assert odds_beside(6, 4.0, sure=0.7) == pytest.approx(np.log(1 / 4), abs=1e-4)
+def test_a_speck_is_likelier_noise_where_the_patient_has_no_plaque_elsewhere() -> None:
+    for plaques, odds in ((0, 1 / 3), (1, 2 / 3), (2, 1.0), (6, 1.0)):
+        assert odds_beside(plaques, Label.BACKGROUND) == pytest.approx(0.0, abs=1e-4)
+        assert odds_beside(plaques, Label.BACKGROUND, lone_pieces=3.0) == pytest.approx(np.log(odds), abs=1e-4)
+    assert odds_beside(0, Label.BACKGROUND, usual_pieces=16.0) == pytest.approx(0.0, abs=1e-4)
 
 
 def test_the_choice_between_arteries_is_left_to_the_first_network() -> None:
