@@ -33,7 +33,7 @@ PIECE_MM: Final = 12.0
 OWNERS: Final = ("background", "coronary", "aortic_valve", "mitral_annulus", "aorta", "other")
 """Between which the second network decides; which artery it is stays with the first."""
 
-BACKGROUND_OWNER, CORONARY_OWNER, OTHER = (OWNERS.index(owner) for owner in ("background", "coronary", "other"))
+BACKGROUND_OWNER, CORONARY_OWNER, OTHER_OWNER = (OWNERS.index(owner) for owner in ("background", "coronary", "other"))
 
 FACTS: Final = (
     "near_artery",
@@ -154,7 +154,7 @@ def tempered(change: NDArray[np.float32], other_doubt: float) -> NDArray[np.floa
     [[1.0, 1.0, 1.0, -1.5], [3.0, 1.0, 2.0, 3.5], [1.0, 1.0, 1.0, 0.5]]
     """
     changed = np.maximum(change, change[:, [CORONARY_OWNER]])
-    changed[:, OTHER] = change[:, OTHER] - other_doubt
+    changed[:, OTHER_OWNER] = change[:, OTHER_OWNER] - other_doubt
     return changed
 
 
@@ -210,7 +210,7 @@ def of_the_patient(
     changed = change.copy()
     expected = pieces_elsewhere + 1.0
     if decision.usual_pieces > 0:
-        changed[:, OTHER] -= np.log(expected / decision.usual_pieces)
+        changed[:, OTHER_OWNER] -= np.log(expected / decision.usual_pieces)
     if decision.lone_pieces > 0:
         changed[:, BACKGROUND_OWNER] += np.maximum(np.log(decision.lone_pieces / expected), 0.0)
     return changed
