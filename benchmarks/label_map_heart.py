@@ -54,6 +54,11 @@ SIDE_MM: Final = 9.0
 """A side branch ends at least so far from what is already traced."""
 
 
+SEPTAL: Final = "S1"
+SEPTAL_RADIUS_MM: Final = 0.4
+"""Fine enough to get no plaque, as septal branches of digital patients: they hardly ever calcify."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:
     """The label map.
@@ -70,11 +75,6 @@ class LabelMap:
     def points(self, name: str) -> Array:
         """Positions (n, 3) of the voxels of a label, mm."""
         return np.argwhere(self.masks[name]) + self.origin_mm
-
-
-SEPTALS: Final = frozenset({"S1"})
-SEPTAL_RADIUS_MM: Final = 0.4
-"""Fine enough to get no plaque, as septal branches of digital patients: they hardly ever calcify."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +210,7 @@ def _traced(
             near = np.flatnonzero(KDTree(traced).query(line)[0] < 2.5)
             line = line[int(near[-1]) if len(near) else 0 :]
             line = np.concatenate([traced[KDTree(traced).query(line[:1])[1]], line])
-        radius_mm = SEPTAL_RADIUS_MM if name in SEPTALS else 1.1 if made else 1.8
+        radius_mm = SEPTAL_RADIUS_MM if name == SEPTAL else 1.1 if made else 1.8
         made.append(Line(name, vessel, _even(line), radius_mm, made[0].name if made else parent))
         left = np.where(np.isfinite(far), KDTree(np.concatenate([each.points for each in made])).query(points)[0], -1.0)
         end = int(left.argmax())

@@ -57,6 +57,7 @@ SURE: Final = 0.8
 """Chance of being coronary from which a piece tells how much calcium a patient has."""
 
 LEAST_PROBABILITY: Final = 1e-4
+"""Of the first network, below which its word is taken as this; the second one was trained so."""
 
 NOISE_BLOCK_MM: Final = 70.0
 SMOOTH_PIXELS: Final = 9
@@ -229,14 +230,14 @@ def closeups_of(
     owners = by_owner(probability[at])
     component = connected(samples.voxels[at], view.shape, FACES)
     likeliest = np.zeros(component.max(initial=-1) + 1)
-    np.maximum.at(likeliest, component, owners[:, 1])
+    np.maximum.at(likeliest, component, owners[:, CORONARY_OWNER])
     inside = likeliest[component] >= LEAST_CORONARY
     at, component, owners = at[inside], numbered(component[inside]), owners[inside]
     index = np.stack(np.unravel_index(samples.voxels[at], view.shape), axis=1)
     piece = cut(index * np.array(view.spacing_mm), component, PIECE_MM)
     mean = group_mean(owners, piece, voxel_weight(samples.hu[at])) if at.size else np.zeros((0, len(OWNERS)))
-    inside = mean[piece, 1] >= LEAST_CORONARY
-    wanted, mean = np.unique(piece[inside]), mean[mean[:, 1] >= LEAST_CORONARY]
+    inside = mean[piece, CORONARY_OWNER] >= LEAST_CORONARY
+    wanted, mean = np.unique(piece[inside]), mean[mean[:, CORONARY_OWNER] >= LEAST_CORONARY]
     patches = np.zeros((wanted.size, len(CHANNELS), *PATCH.shape), np.float32)
     facts = np.zeros((wanted.size, len(FACTS)), np.float32)
     noise_hu = noise_of(view, centre_lps_mm) if wanted.size else LEAST_NOISE_HU

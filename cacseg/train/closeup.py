@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cacseg.errors import UsageError
+from cacseg.infer.closeup import LEAST_PROBABILITY
 from cacseg.models import CloseupNet
 from cacseg.train.loop import CPU, Settings, kept_for_validation, train
 from cacseg.train.sources import arrays_in, samples_in
@@ -96,7 +97,7 @@ class CloseupData:
 
     def loss(self, places: Tensor, change: Tensor) -> Tensor:
         """Cross-entropy of each piece, (n,); where only coronary is labelled, of coronary against the rest."""
-        logits = torch.log(self.probability[places].clamp_min(1e-4)) + change
+        logits = torch.log(self.probability[places].clamp_min(LEAST_PROBABILITY)) + change
         given = functional.log_softmax(logits, 1)
         truth = self.truth[places]
         whole = -(truth * given).sum(1)
@@ -120,7 +121,7 @@ class CloseupData:
         change, places = torch.cat(changes), torch.from_numpy(self.validation).to(self.hu.device)
         weighted = float((self.loss(places, change) * self.weight[places]).mean())
         before = float((self.loss(places, torch.zeros_like(change)) * self.weight[places]).mean())
-        logits = torch.log(self.probability[places].clamp_min(1e-4))
+        logits = torch.log(self.probability[places].clamp_min(LEAST_PROBABILITY))
         agatston, coronary = self.agatston[places], self.truth[places][:, 1]
         measured = {"loss": weighted, "loss_before": before, "score": float(agatston @ coronary)}
         for name, given in (("", logits + change), ("_before", logits)):
