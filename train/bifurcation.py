@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from cacseg.cli.options import proportion
 from cacseg.data.readers import READERS, LabelledStudy
 from cacseg.errors import CacsegError
 from cacseg.train.beside import put
@@ -84,6 +85,10 @@ def parser() -> argparse.ArgumentParser:
     putting.add_argument("weights", type=Path)
     putting.add_argument("release", type=Path)
     putting.add_argument("--version", required=True, help="new version of the release")
+    putting.add_argument(
+        "--mixed-with", type=Path, help="bifurcation.pt that training started from: what is put lies between both"
+    )
+    putting.add_argument("--share", type=proportion, default=0.5, help="of that, 0 to 1 (default: %(default)s)")
     return made
 
 
@@ -104,7 +109,15 @@ def main(argv: list[str] | None = None) -> int:
             )
             print(fit(given.folder, given.run, settings, given.validate_every, given.start_from, given.device))
         else:
-            print(json.dumps(put("bifurcation", given.weights, given.release, given.version), indent=2))
+            parity = put(
+                "bifurcation",
+                given.weights,
+                given.release,
+                given.version,
+                mixed_with=given.mixed_with,
+                share=given.share,
+            )
+            print(json.dumps(parity, indent=2))
     except CacsegError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code

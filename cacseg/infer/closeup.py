@@ -56,6 +56,9 @@ LEAST_CORONARY: Final = 0.02
 SURE: Final = 0.8
 """Chance of being coronary from which a piece tells how much calcium a patient has."""
 
+APART_MM: Final = 30.0
+"""Distance from which it tells that of another piece: a stent or a ring is one finding, cut into several pieces."""
+
 LEAST_PROBABILITY: Final = 1e-4
 """Of the first network, below which its word is taken as this; the second one was trained so."""
 
@@ -80,6 +83,7 @@ class Closeups:
     patches : (n, 3, 13, 64, 64) float32, ``CHANNELS`` at the places of ``PATCH``.
     facts : (n, 12) float32, ``FACTS``.
     probability : (n, 6) float32, what the first network says of ``OWNERS``, weighted by HU.
+    middle_mm : (n, 3) where its middle is along slices, rows and columns.
     """
 
     at: NDArray[np.int64]
@@ -87,6 +91,7 @@ class Closeups:
     patches: NDArray[np.float32]
     facts: NDArray[np.float32]
     probability: NDArray[np.float32]
+    middle_mm: NDArray[np.float64]
 
 
 def looked_again(
@@ -124,7 +129,7 @@ def looked_again(
         ]
     )
     change = tempered(change, decision.other_doubt)
-    change = of_the_patient(change, elsewhere(closeups.probability, change), decision)
+    change = of_the_patient(change, elsewhere(closeups.probability, change, closeups.middle_mm), decision)
     calcium = samples.calcium.copy()
     changed = calcium[closeups.at] * np.exp(change)[closeups.piece][:, GROUP]
     calcium[closeups.at] = changed / changed.sum(axis=1, keepdims=True)
@@ -159,25 +164,30 @@ def tempered(change: NDArray[np.float32], other_doubt: float) -> NDArray[np.floa
     return changed
 
 
-def elsewhere(probability: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Count for each piece the other pieces of the patient that are surely coronary.
+def elsewhere(
+    probability: NDArray[np.float32], change: NDArray[np.float32], middle_mm: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Count for each piece the pieces of the patient that are surely coronary and lie apart from it.
 
     Parameters
     ----------
     probability : (n, 6) what the first network says of each piece.
     change : (n, 6) of its logits.
+    middle_mm : (n, 3) where each is; see ``APART_MM``.
 
     Examples
     --------
     >>> plaque, stent = [0.01, 0.98, 0, 0, 0, 0.01], [0.01, 0.5, 0, 0, 0, 0.49]
-    >>> elsewhere(np.array([plaque, plaque, plaque, stent]), np.zeros((4, 6), np.float32)).tolist()
-    [2, 2, 2, 3]
+    >>> middle_mm = np.array([[0.0, 0, 0], [0, 0, 12], [0, 0, 80], [0, 0, 68]])
+    >>> elsewhere(np.array([plaque, plaque, plaque, stent]), np.zeros((4, 6), np.float32), middle_mm).tolist()
+    [1, 1, 2, 2]
     """
     logits = np.log(np.clip(probability, LEAST_PROBABILITY, 1.0)) + change
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    sure = (odds[:, CORONARY_OWNER] / odds.sum(axis=1) >= SURE).astype(np.int64)
-    others: NDArray[np.int64] = sure.sum() - sure
-    return others
+    sure = odds[:, CORONARY_OWNER] / odds.sum(axis=1) >= SURE
+    distance_mm = np.linalg.norm(middle_mm[:, None] - middle_mm[None], axis=2)
+    apart: NDArray[np.int64] = (sure[None] & (distance_mm >= APART_MM)).sum(axis=1)
+    return apart
 
 
 def of_the_patient(
@@ -187,8 +197,8 @@ def of_the_patient(
 
     Patients have a stent or a calcified plate or none, and scans their specks of noise, however many plaques: who has
     thirty plaques may well have one more that looks like a stent, and who has none hardly has a first that does. If
-    plaques come by chance at a rate of the patient's own, the rate that n other pieces lead one to expect grows with
-    n + 1 (a Poisson count under a flat gamma prior), and the odds of plaque with it. Noise is only made likelier: what
+    plaques come by chance at a rate of the patient's own, the rate that n others lead one to expect grows with n + 1 (a
+    Poisson count under a flat gamma prior), and the odds of plaque with it. Noise is only made likelier: what
     was too faint for the second network stays out whoever the patient is.
 
     Parameters
@@ -234,12 +244,14 @@ def closeups_of(
     inside = likeliest[component] >= LEAST_CORONARY
     at, component, owners = at[inside], numbered(component[inside]), owners[inside]
     index = np.stack(np.unravel_index(samples.voxels[at], view.shape), axis=1)
-    piece = cut(index * np.array(view.spacing_mm), component, PIECE_MM)
+    place_mm = index * np.array(view.spacing_mm)
+    piece = cut(place_mm, component, PIECE_MM)
     mean = group_mean(owners, piece, voxel_weight(samples.hu[at])) if at.size else np.zeros((0, len(OWNERS)))
     inside = mean[piece, CORONARY_OWNER] >= LEAST_CORONARY
     wanted, mean = np.unique(piece[inside]), mean[mean[:, CORONARY_OWNER] >= LEAST_CORONARY]
     patches = np.zeros((wanted.size, len(CHANNELS), *PATCH.shape), np.float32)
     facts = np.zeros((wanted.size, len(FACTS)), np.float32)
+    middle_mm = np.zeros((wanted.size, 3))
     noise_hu = noise_of(view, centre_lps_mm) if wanted.size else LEAST_NOISE_HU
     for number, one in enumerate(wanted):
         own = np.flatnonzero(piece == one)
@@ -248,7 +260,8 @@ def closeups_of(
         near = float(1.0 - samples.territory[at[own], 0].mean(dtype=np.float64))
         excess_hu = float(samples.hu[at[own]].max()) - threshold_hu
         facts[number] = _facts(index[own], whole.size, view, near, excess_hu, noise_hu, mean[number])
-    return Closeups(at[inside], numbered(piece[inside]), patches, facts, mean.astype(np.float32))
+        middle_mm[number] = place_mm[own].mean(axis=0)
+    return Closeups(at[inside], numbered(piece[inside]), patches, facts, mean.astype(np.float32), middle_mm)
 
 
 def by_owner(probability: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,6 +18,8 @@ from cacseg.infer import bifurcation, closeup
 from cacseg.infer.release import METADATA, Release, load_release
 from cacseg.models import BifurcationNet, CloseupNet
 from cacseg.train.bundle import FORMATS, onnx_name, weights_name
+from cacseg.train.loop import lightened
+from cacseg.train.mixing import mixed
 from cacseg.train.onnx_file import changelog_with, write_metadata, write_onnx
 from cacseg.train.parity import FIRST_SEED, TorchSession, compare_scores, digital_patients
 
@@ -68,7 +70,15 @@ BESIDE: Final[Mapping[str, Beside]] = {
 }
 
 
-def put(name: str, weights: Path, folder: Path, release_version: str, patients: int = 2) -> dict[str, Any]:
+def put(
+    name: str,
+    weights: Path,
+    folder: Path,
+    release_version: str,
+    patients: int = 2,
+    mixed_with: Path | None = None,
+    share: float = 0.5,
+) -> dict[str, Any]:
     """Put a trained network into a release, beside its first one.
 
     Parameters
@@ -78,6 +88,7 @@ def put(name: str, weights: Path, folder: Path, release_version: str, patients: 
     folder : of the release; an earlier network of this name in it is replaced.
     release_version : that the release has from now on.
     patients : number of digital patients whose final scores are compared with PyTorch.
+    mixed_with, share : NAME.pt that training started from, and how much of it; see ``cacseg.train.mixing.mixed``.
 
     Returns
     -------
@@ -86,7 +97,7 @@ def put(name: str, weights: Path, folder: Path, release_version: str, patients: 
     Raises
     ------
     CacsegError : ONNX Runtime and PyTorch disagree; the release is written, with the comparison in its metadata.
-    UsageError : there are no such weights, or the folder holds no release.
+    UsageError : there are no such weights, they cannot be mixed, or the folder holds no release.
     """
     if not weights.is_file() or not (folder / METADATA).is_file():
         raise UsageError(f"Expected weights {weights} and a release in {folder}; one is not there.")
@@ -94,10 +105,16 @@ def put(name: str, weights: Path, folder: Path, release_version: str, patients: 
     stored = torch.load(weights, map_location="cpu", weights_only=True)
     net = kind.net()
     net.load_state_dict(stored["state_dict"])
+    made = dict(stored["made"])
+    if mixed_with is not None:
+        between, made["mixed_with"] = mixed(net.state_dict(), mixed_with, share)
+        net.load_state_dict(lightened(between))
     drawn = kind.inputs(np.random.default_rng(0))
     example = {each: torch.from_numpy(np.concatenate([array, array])) for each, array in drawn.items()}
     write_onnx(net, example, [kind.output], folder / onnx_name(name))
-    if weights.resolve() != (folder / weights_name(name)).resolve():
+    if mixed_with is not None:
+        torch.save({"state_dict": lightened(net.state_dict()), "made": made}, folder / weights_name(name))
+    elif weights.resolve() != (folder / weights_name(name)).resolve():
         shutil.copyfile(weights, folder / weights_name(name))
     metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
     block = metadata["cacseg"]
@@ -108,7 +125,7 @@ def put(name: str, weights: Path, folder: Path, release_version: str, patients: 
     for file in (onnx_name(name), weights_name(name)):
         block["sha256"][file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
         block["size_bytes"][file] = (folder / file).stat().st_size
-    block[name] = {**kind.form, "made": stored["made"]}
+    block[name] = {**kind.form, "made": made}
     write_metadata(folder, metadata)
     release = load_release(folder)
     in_torch: dict[str, Any] = {f"{name}_session": TorchSession(net, (kind.output,))}

@@ -16,7 +16,7 @@ from cacseg.models import BifurcationNet
 from cacseg.train.bifurcation_sample import CACHED_BLOCK, MARGIN_CELLS
 from cacseg.train.loop import CPU, Settings, kept_for_validation, train
 from cacseg.train.sources import arrays_in, samples_in
-from cacseg.train.warp import WarpRange, coarser, draw_field
+from cacseg.train.warp import WarpRange, coarser, draw_field, warped
 
 MOVES: Final = tuple(zip(MARGIN_CELLS, (1, 2, 2), strict=True))
 """Cells by which a block may move either way along each axis, and in which steps."""
@@ -24,6 +24,12 @@ MOVES: Final = tuple(zip(MARGIN_CELLS, (1, 2, 2), strict=True))
 TURNED_SHARE: Final = 0.6
 WARP: Final = WarpRange(axial_degrees=25.0, tilt_degrees=14.0, scale=0.2, elastic_mm=1.2, stretch=0.1)
 """How blocks are turned and bent; control points of what is elastic lie 11 to 13 mm apart in one."""
+
+MISLED_SHARE: Final = 0.5
+MISLED: Final = WarpRange(axial_degrees=15.0, tilt_degrees=8.0, scale=0.1, elastic_mm=1.5, bend_mm=3.0)
+MISLED_MM: Final = 3.0
+"""How what the first network says is turned, bent and moved (SD along each axis) against the image. Of hearts unlike
+those it learned from it says it a few millimetres off, and the image is to count for more."""
 
 UNTOLD_SHARE: Final = 0.1
 NOISY_SHARE: Final = 0.3
@@ -184,7 +190,7 @@ def allowed(target: Tensor) -> Tensor:
 
 
 def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: np.random.Generator) -> Blocks:
-    """Turn, scale and bend blocks, vary HU, density and noise, and keep from some what the first network says.
+    """Turn, scale and bend blocks, vary HU, density and noise; of some mislay, or keep, what the first network says.
 
     Never mirrored: the arteries are told apart by the side they lie on.
     """
@@ -197,24 +203,28 @@ def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: n
     if turned.any():
         shape, spacing_mm = BLOCK.shape, BLOCK.spacing_mm
         fields = torch.cat([draw_field(shape, spacing_mm, WARP, rng) for _ in range(int(turned.sum()))])
-        cells[turned] = _warped(cells[turned], fields, "bilinear")
-        prior[turned] = _warped(prior[turned], coarser(fields), "bilinear")
+        cells[turned] = warped(cells[turned], fields, "bilinear")
+        prior[turned] = warped(prior[turned], coarser(fields), "bilinear")
         for target in (calcium, artery):
-            moved = _warped(target[turned][:, None].float(), fields, "nearest")
+            moved = warped(target[turned][:, None].float(), fields, "nearest")
             target[turned] = moved[:, 0].to(target.dtype)
     cells[:, 0] = cells[:, 0] * (1 + draw(0.03)) + draw(6.0)
     cells[:, 2] = cells[:, 2] * torch.exp(draw(0.1))
     noisy = torch.from_numpy((rng.random((n, 1, 1, 1)) < NOISY_SHARE).astype(np.float32))
     noise = torch.from_numpy(rng.standard_normal(cells[:, 0].shape, np.float32))
     cells[:, 0] += noise * noisy * draw(15.0).abs()
+    misled = torch.from_numpy(rng.random(n) < MISLED_SHARE)
+    if misled.any():
+        fields = torch.cat([_mislaid(rng) for _ in range(int(misled.sum()))])
+        prior[misled] = warped(prior[misled], coarser(fields), "bilinear")
     prior[torch.from_numpy(rng.random(n) < UNTOLD_SHARE)] = 0.0
     return cells, prior, calcium, artery
 
 
-def _warped(blocks: Tensor, fields: Tensor, mode: str) -> Tensor:
-    """Sample (n, c, slice, row, column) where fields say; edges are held where interpolated, else 0 beyond."""
-    beyond = "border" if mode == "bilinear" else "zeros"
-    return functional.grid_sample(blocks, fields, mode=mode, padding_mode=beyond, align_corners=False)
+def _mislaid(rng: np.random.Generator) -> Tensor:
+    half_mm = np.array(BLOCK.extent_mm)[::-1] / 2
+    moved = torch.from_numpy((rng.normal(0, MISLED_MM, 3) / half_mm).astype(np.float32))
+    return draw_field(BLOCK.shape, BLOCK.spacing_mm, MISLED, rng) + moved
 
 
 def fit(

@@ -5,7 +5,6 @@ again.
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ from cacseg.models.unet import with_metal_as_other
 from cacseg.train.beside import BESIDE, LARGEST_DIFFERENCE, take
 from cacseg.train.bundle import CALCIUM_FILE, SCOUT_FILE, WEIGHTS_FILE, release_metadata
 from cacseg.train.loop import lightened
+from cacseg.train.mixing import mixed
 from cacseg.train.module import CalciumModule
 from cacseg.train.onnx_file import changelog_with, write_metadata, write_onnx
 from cacseg.train.parity import FIRST_SEED, compare_logits, compare_scores, digital_patients, in_torch
@@ -71,9 +71,7 @@ def load_networks(
 
     Parameters
     ----------
-    mixed_with : ``weights.pt`` of the release that training started from: weights between both keep more of what was
-        learned before (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
-    share : of these in the weights, 0 to 1.
+    mixed_with, share : ``weights.pt`` of the release that training started from, and how much of it; see ``mixed``.
 
     Raises
     ------
@@ -87,20 +85,11 @@ def load_networks(
     module.load_state_dict(stored["state_dict"])
     run = {"step": stored["global_step"], "epoch": stored["epoch"], **settings}
     if mixed_with is not None:
-        module.load_state_dict(_mixed(module.state_dict(), mixed_with, share))
-        run["mixed_with"] = {"sha256": hashlib.sha256(mixed_with.read_bytes()).hexdigest(), "share": share}
+        between, run["mixed_with"] = mixed(module.state_dict(), mixed_with, share)
+        module.load_state_dict(between)
     module.load_state_dict(lightened(module.state_dict()))
     module.eval()
     return module.net, module.scout, run
-
-
-def _mixed(state: Mapping[str, Tensor], path: Path, share: float) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UsageError(f"No weights {path} to mix with; give the {WEIGHTS_FILE} of a release.")
-    other = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in other.items()}:
-        raise UsageError(f"{path} holds weights of networks of another form; give those that training started from.")
-    return {name: torch.lerp(value, other[name].to(value.dtype), share) for name, value in state.items()}
 
 
 def decision_source(folder: Path, given: Path | None) -> Path | None:

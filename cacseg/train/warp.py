@@ -90,6 +90,12 @@ def _turned_inside(field: Tensor, half_mm: NDArray[np.float64], angles: NDArray[
     return (place + near * (place @ matrix.T - place)) / xyz_mm
 
 
+def warped(blocks: Tensor, fields: Tensor, mode: str) -> Tensor:
+    """Sample (n, c, slice, row, column) where fields say; edges are held where interpolated, else 0 beyond."""
+    beyond = "border" if mode == "bilinear" else "zeros"
+    return functional.grid_sample(blocks, fields, mode=mode, padding_mode=beyond, align_corners=False)
+
+
 def warp_linear(channels: NDArray[np.float32], field: Tensor) -> NDArray[np.float32]:
     """Resample (channel, slice, row, column) values linearly; HU beyond the edge is air, the rest 0."""
     moved = torch.from_numpy(channels).clone()

@@ -240,6 +240,23 @@ def test_variation_moves_targets_with_what_they_are_of(folder: Path) -> None:
     assert 0.5 < float((after - before).abs().max()) < 4  # out of the slices, too
 
 
+def test_what_the_first_network_says_is_mislaid_against_the_image(folder: Path) -> None:
+    data = BifurcationData(folder, SHORT)
+    whole = [torch.stack(each) for each in zip(*[data.block(k, MARGIN_CELLS) for k in range(6)] * 8, strict=True)]
+    whole[1] = 0.1 + 0.8 * (whole[3] > 0).float()[:, None, :, ::2, ::2].expand_as(whole[1])  # where the arteries are
+    _, prior, _, artery = varied(*(each.clone() for each in whole), np.random.default_rng(3))
+    told = prior.flatten(1).amax(1) > 0
+    rows = torch.arange(BLOCK.shape[1] // 2, dtype=torch.float32)
+
+    def row_mm(shown: torch.Tensor) -> torch.Tensor:
+        return 2 * BLOCK.spacing_mm[1] * (shown.sum((1, 3)) @ rows) / shown.sum((1, 2, 3))
+
+    off_mm = (row_mm((prior[:, 0] > 0.5).float()) - row_mm((artery[:, :, ::2, ::2] > 0).float()))[told].abs()
+    assert float((off_mm < 0.5).float().mean()) > 0.3
+    assert float((off_mm > 1.5).float().mean()) > 0.2
+    assert float(off_mm.max()) < 12
+
+
 def test_what_is_learned_tells_the_bend(folder: Path, tmp_path: Path) -> None:
     settings = BifurcationSettings(steps=40, batch_size=2, learning_rate=3e-3, averaging=0.8)
     made = fit(folder, tmp_path, settings, validate_every=40)

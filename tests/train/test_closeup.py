@@ -271,15 +271,29 @@ def test_training_starts_from_what_was_learned_before(folder: Path, tmp_path: Pa
 
 
 def test_variation_leaves_a_component_whole() -> None:
-    patches = torch.zeros(5, len(CHANNELS), *PATCH.shape)
+    patches = torch.zeros(12, len(CHANNELS), *PATCH.shape)
     patches[:, 1:, 4:8, 20:30, 25:40] = 1.0
     patches[:, 0] = 40.0 + 400 * patches[:, 1]
     changed = varied(patches, np.random.default_rng(0))
-    assert torch.equal(changed[:, 1].sum((1, 2, 3)), patches[:, 1].sum((1, 2, 3)))
-    inside = changed[:, 1] == 1
-    assert (changed[:, 0][inside] > 350).all()
-    assert (changed[:, 0][~inside] < 80).all()
-    assert not torch.equal(changed, patches)
+    size = changed[:, 1].sum((1, 2, 3)) / patches[:, 1].sum((1, 2, 3))
+    assert ((size > 0.5) & (size < 2.0)).all()
+    assert size.unique().numel() > 6
+    assert torch.allclose(changed[:, 1], changed[:, 2], atol=1e-5)
+    for hu, share in zip(changed[:, 0].flatten(1), changed[:, 1].flatten(1), strict=True):
+        inside, outside = hu[share > 0.999].mean(), hu[share < 0.001].mean()
+        assert inside > 350 > 80 > outside
+        assert torch.allclose(hu, outside + (inside - outside) * share, atol=1.0)
+
+
+def test_variation_never_mirrors() -> None:
+    patches = torch.zeros(40, len(CHANNELS), *PATCH.shape)
+    patches[:, 1, 2:5, 44:52, 10:18] = 1.0  # below, towards the back, to the right
+    changed = varied(patches, np.random.default_rng(1))[:, 1]
+    for axis, (size, side) in enumerate(zip(PATCH.shape, (-1, 1, -1), strict=True)):
+        others = tuple(other for other in (1, 2, 3) if other != axis + 1)
+        place = torch.arange(size) - (size - 1) / 2
+        middle = (changed.sum(others) * place).sum(1) / changed.sum((1, 2, 3))
+        assert (side * middle > 0).all()
 
 
 def test_too_few_scans_are_refused(tmp_path: Path) -> None:
@@ -318,6 +332,27 @@ def test_a_release_gets_a_second_network(release_with_one: Path) -> None:
         "facts": np.zeros((3, len(FACTS)), np.float32),
     }
     assert release.closeup_session.run(["change"], given)[0].shape == (3, len(OWNERS))
+
+
+def test_weights_between_two_trainings_are_put(folder: Path, release_with_one: Path, tmp_path: Path) -> None:
+    first = release_with_one / "closeup.pt"
+    second = fit(folder, tmp_path / "run", replace(SHORT, learning_rate=1e-2, seed=5), start_from=first)
+    path = shutil.copytree(release_with_one, tmp_path / "between")
+    put("closeup", second, path, "9.2.0", patients=1, mixed_with=first, share=0.25)
+    before, after = (torch.load(each, weights_only=True)["state_dict"] for each in (first, second))
+    written = torch.load(path / "closeup.pt", weights_only=True)
+    assert written["made"]["mixed_with"] == {"sha256": sha256(first.read_bytes()).hexdigest(), "share": 0.25}
+    assert json.loads((path / "metadata.json").read_text())["cacseg"]["closeup"]["made"] == written["made"]
+    for name, value in after.items():
+        expected = 0.25 * before[name].float() + 0.75 * value.float() if value.is_floating_point() else value
+        assert torch.allclose(written["state_dict"][name].float(), expected.float(), atol=1e-3), name
+    moved = max(float((after[name].float() - before[name].float()).abs().max()) for name in after if "head" in name)
+    assert moved > 0.01
+    given = {"patches": np.ones((1, len(CHANNELS), *PATCH.shape), np.float32), "facts": np.ones((1, 12), np.float32)}
+    said = [load_release(each).closeup_session.run(["change"], given)[0] for each in (release_with_one, path)]
+    assert not np.allclose(*said, atol=1e-4)
+    with pytest.raises(UsageError, match="No weights"):
+        put("closeup", second, path, "9.3.0", mixed_with=tmp_path / "none.pt")
 
 
 def test_an_export_keeps_the_second_network_of_its_source(release_with_one: Path, tmp_path: Path) -> None:
