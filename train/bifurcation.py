@@ -11,7 +11,6 @@ where it was stopped.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -19,10 +18,9 @@ from pathlib import Path
 
 import torch
 
-from cacseg.cli.options import proportion
 from cacseg.data.readers import READERS, LabelledStudy
 from cacseg.errors import CacsegError
-from cacseg.train.beside import put
+from cacseg.train.beside import add_put_arguments, put_given
 from cacseg.train.bifurcation import BifurcationSettings, fit
 from cacseg.train.bifurcation_sample import Branches, bifurcation_patient, bifurcation_sample, save_bifurcation
 from cacseg.train.caching import make_missing, single_threaded, studies_of
@@ -82,13 +80,7 @@ def parser() -> argparse.ArgumentParser:
     fitting.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cuda, or %(default)s")
     fitting.add_argument("--start-from", type=Path, help="bifurcation.pt of a release or of another run")
     putting = commands.add_parser("put", help="export into a release, beside its first network")
-    putting.add_argument("weights", type=Path)
-    putting.add_argument("release", type=Path)
-    putting.add_argument("--version", required=True, help="new version of the release")
-    putting.add_argument(
-        "--mixed-with", type=Path, help="bifurcation.pt that training started from: what is put lies between both"
-    )
-    putting.add_argument("--share", type=proportion, default=0.5, help="of that, 0 to 1 (default: %(default)s)")
+    add_put_arguments(putting, "bifurcation")
     return made
 
 
@@ -109,15 +101,7 @@ def main(argv: list[str] | None = None) -> int:
             )
             print(fit(given.folder, given.run, settings, given.validate_every, given.start_from, given.device))
         else:
-            parity = put(
-                "bifurcation",
-                given.weights,
-                given.release,
-                given.version,
-                mixed_with=given.mixed_with,
-                share=given.share,
-            )
-            print(json.dumps(parity, indent=2))
+            print(put_given("bifurcation", given))
     except CacsegError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return fault.exit_code

@@ -1,5 +1,6 @@
 """The networks that stand beside the first one in a release, and how they get there."""
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cacseg.cli.options import proportion
 from cacseg.errors import CacsegError, UsageError
 from cacseg.infer import bifurcation, closeup
 from cacseg.infer.release import METADATA, Release, load_release
@@ -143,6 +145,22 @@ def put(
             "logit and the same scores. Export with another torch or opset."
         )
     return parity
+
+
+def add_put_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    """Give a command line what ``put_given`` needs."""
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("release", type=Path)
+    parser.add_argument("--version", required=True, help="new version of the release")
+    started = f"{weights_name(name)} that training started from: what is put lies between both"
+    parser.add_argument("--mixed-with", type=Path, help=started)
+    parser.add_argument("--share", type=proportion, default=0.5, help="of that, 0 to 1 (default: %(default)s)")
+
+
+def put_given(name: str, given: argparse.Namespace) -> str:
+    """Put a trained network into a release as a command line says; gives the comparison as JSON. Errors of ``put``."""
+    mixing = {"mixed_with": given.mixed_with, "share": given.share}
+    return json.dumps(put(name, given.weights, given.release, given.version, **mixing), indent=2)
 
 
 def take(name: str, source: Path, folder: Path) -> None:

@@ -1,3 +1,4 @@
+import argparse
 import json
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from cacseg.infer.grid import axial_view
 from cacseg.models import CloseupNet
 from cacseg.models.closeup import LARGEST_CHANGE
 from cacseg.train import closeup as module
-from cacseg.train.beside import put
+from cacseg.train.beside import add_put_arguments, put, put_given
 from cacseg.train.closeup import CloseupData, CloseupSettings, fit, varied
 from cacseg.train.closeup_sample import MIX, CloseupSample, closeup_sample, patient, save_closeups
 from cacseg.train.export import decision_source, export
@@ -338,7 +339,10 @@ def test_weights_between_two_trainings_are_put(folder: Path, release_with_one: P
     first = release_with_one / "closeup.pt"
     second = fit(folder, tmp_path / "run", replace(SHORT, learning_rate=1e-2, seed=5), start_from=first)
     path = shutil.copytree(release_with_one, tmp_path / "between")
-    put("closeup", second, path, "9.2.0", patients=1, mixed_with=first, share=0.25)
+    parser = argparse.ArgumentParser()
+    add_put_arguments(parser, "closeup")
+    typed = [str(second), str(path), "--version", "9.2.0", "--mixed-with", str(first), "--share", "0.25"]
+    assert json.loads(put_given("closeup", parser.parse_args(typed)))["scores_changed"] == 0
     before, after = (torch.load(each, weights_only=True)["state_dict"] for each in (first, second))
     written = torch.load(path / "closeup.pt", weights_only=True)
     assert written["made"]["mixed_with"] == {"sha256": sha256(first.read_bytes()).hexdigest(), "share": 0.25}
