@@ -57,7 +57,7 @@ SURE: Final = 0.8
 """Chance of being coronary from which a piece tells how much calcium a patient has."""
 
 APART_MM: Final = 30.0
-"""Distance from which it tells that of another piece: a stent or a ring is one finding, cut into several pieces."""
+"""Distance from which it tells another piece so; nearer ones may be one stent or one ring, cut into several pieces."""
 
 LEAST_PROBABILITY: Final = 1e-4
 """Of the first network, below which its word is taken as this; the second one was trained so."""
@@ -198,8 +198,8 @@ def of_the_patient(
     Patients have a stent or a calcified plate or none, and scans their specks of noise, however many plaques: who has
     thirty plaques may well have one more that looks like a stent, and who has none hardly has a first that does. If
     plaques come by chance at a rate of the patient's own, the rate that n others lead one to expect grows with n + 1 (a
-    Poisson count under a flat gamma prior), and the odds of plaque with it. Noise is only made likelier: what
-    was too faint for the second network stays out whoever the patient is.
+    Poisson count under a flat gamma prior), and the odds of plaque with it. Noise is only made likelier: what was too
+    faint for the second network stays out whoever the patient is.
 
     Parameters
     ----------

@@ -107,15 +107,15 @@ def put(
     stored = torch.load(weights, map_location="cpu", weights_only=True)
     net = kind.net()
     net.load_state_dict(stored["state_dict"])
-    made = dict(stored["made"])
     if mixed_with is not None:
-        between, made["mixed_with"] = mixed(net.state_dict(), mixed_with, share)
-        net.load_state_dict(lightened(between))
+        between, recorded = mixed(net.state_dict(), mixed_with, share)
+        stored = {"state_dict": lightened(between), "made": {**stored["made"], "mixed_with": recorded}}
+        net.load_state_dict(stored["state_dict"])
     drawn = kind.inputs(np.random.default_rng(0))
     example = {each: torch.from_numpy(np.concatenate([array, array])) for each, array in drawn.items()}
     write_onnx(net, example, [kind.output], folder / onnx_name(name))
     if mixed_with is not None:
-        torch.save({"state_dict": lightened(net.state_dict()), "made": made}, folder / weights_name(name))
+        torch.save(stored, folder / weights_name(name))
     elif weights.resolve() != (folder / weights_name(name)).resolve():
         shutil.copyfile(weights, folder / weights_name(name))
     metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
@@ -127,7 +127,7 @@ def put(
     for file in (onnx_name(name), weights_name(name)):
         block["sha256"][file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
         block["size_bytes"][file] = (folder / file).stat().st_size
-    block[name] = {**kind.form, "made": made}
+    block[name] = {**kind.form, "made": stored["made"]}
     write_metadata(folder, metadata)
     release = load_release(folder)
     in_torch: dict[str, Any] = {f"{name}_session": TorchSession(net, (kind.output,))}
