@@ -190,7 +190,7 @@ def allowed(target: Tensor) -> Tensor:
 
 
 def varied(cells: Tensor, prior: Tensor, calcium: Tensor, artery: Tensor, rng: np.random.Generator) -> Blocks:
-    """Turn, scale and bend blocks, vary HU, density and noise; of some mislay, or keep, what the first network says.
+    """Turn, scale and bend blocks, vary HU, density and noise; mislay or hide some of what the first network says.
 
     Never mirrored: the arteries are told apart by the side they lie on.
     """
